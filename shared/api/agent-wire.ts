@@ -1,0 +1,83 @@
+// What a node agent and the api function say to each other: one read and one write, so that a node
+// costs one billed read when it has work and one commit when it has news.
+//
+//   GET  /apis/agent.wherry.dev/v1/nodes/NAME/desired   → DesiredState
+//   POST /apis/agent.wherry.dev/v1/nodes/NAME/report    NodeReport → ReportAnswer
+//
+// Both need the VM's identity: the api function answers only what this node's pods use.
+
+import type { ConfigMap, Secret } from './config.ts'
+import type { EndpointSlice } from './endpoint-slice.ts'
+import type { Node } from './node.ts'
+import type { Pod, PodStatus } from './pod.ts'
+import type { Service } from './service.ts'
+import type { Version } from '../ports/store.ts'
+
+export interface DesiredState {
+  /** The version this was read at. */
+  version: Version
+  /** This node's pods, with metadata.deletionTimestamp on those that shall stop. */
+  pods: Pod[]
+  /** What those pods name in env, envFrom, volumes and imagePullSecrets, and nothing else. */
+  configMaps: ConfigMap[]
+  secrets: Secret[]
+  /** All Services and EndpointSlices: every node forwards for every Service, as kube-proxy does. */
+  services: Service[]
+  endpointSlices: EndpointSlice[]
+  /** The node itself, undefined until the first report created it. */
+  node?: Node
+}
+
+/** A pod's news. Ignored when the pod's uid differs (it was replaced) or the pod is gone. */
+export interface PodReport {
+  namespace: string
+  name: string
+  uid: string
+  status: PodStatus
+  /** All containers have stopped and the pod had a deletionTimestamp: the record may go. */
+  isGone?: boolean
+}
+
+export interface NodeEvent {
+  /** The pod it is about; absent: the node. */
+  pod?: { namespace: string; name: string; uid: string }
+  /** `spec.containers{web}` as kubelet words it. */
+  fieldPath?: string
+  type: 'Normal' | 'Warning'
+  reason: string
+  message: string
+}
+
+export interface NodeReport {
+  /** Registers or refreshes the Node (labels, capacity, addresses, conditions): at boot and on change. */
+  node?: Node
+  pods?: PodReport[]
+  events?: NodeEvent[]
+}
+
+export interface ReportAnswer {
+  /** The version after the commit; absent when nothing had to be written. */
+  version?: Version
+  /** Pods of the report that are not this node's any more: stop them. */
+  unknown: { namespace: string; name: string; uid: string }[]
+}
+
+/**
+ * What a VM finds in its metadata server (`/computeMetadata/v1/instance/attributes/…`), written
+ * there by the cloud function through the instance template.
+ */
+export const VM_METADATA = {
+  /** The cluster's key prefix. */
+  cluster: 'wherry-cluster',
+  /** The api function's URL as a VM reaches it. */
+  apiUrl: 'wherry-api-url',
+  /** PEM of the CA that signed the api's certificate; empty: the system's roots. */
+  apiCa: 'wherry-api-ca',
+  /** Audience of the identity token that the agent asks for. */
+  audience: 'wherry-audience',
+  /** JSON: labels and taints of the Node. */
+  nodeLabels: 'wherry-node-labels',
+  nodeTaints: 'wherry-node-taints',
+  /** The project and the topic to hear wake-ups from. */
+  pubsubProject: 'wherry-pubsub-project',
+} as const
