@@ -78,6 +78,14 @@ export const VM_METADATA = {
   /** JSON: labels and taints of the Node. */
   nodeLabels: 'wherry-node-labels',
   nodeTaints: 'wherry-node-taints',
-  /** The project and the topic to hear wake-ups from. */
+  /** Bearer token that the api function shows to the agent's server (logs, exec, port-forward). */
+  agentToken: 'wherry-agent-token',
+  /** The project whose `wherry-nodes` topic carries this node's wake-ups. */
   pubsubProject: 'wherry-pubsub-project',
 } as const
+
+/** The port of the agent's server on the VM's address, as kubelet's. Paths: agent/server.ts. */
+export const AGENT_PORT = 10_250
+
+/** The Secret (namespace kube-system, key `token`) that holds the agents' bearer token. */
+export const AGENT_TOKEN_SECRET = 'wherry-agent-token'

@@ -20,10 +20,26 @@ export interface NodePoolSpec {
 export interface NodePoolStatus {
   /** The managed instance group, once asked for. */
   instanceGroup?: string
-  /** VMs that exist. */
-  instances?: number
+  /** The VMs that exist, as Compute Engine last listed them (written by the cloud function). */
+  instances?: PoolInstance[]
   phase?: 'Provisioning' | 'Running' | 'Deleting' | 'Error'
   message?: string
+}
+
+/**
+ * One VM. The api function trusts an agent only if its identity token names a VM in this list (same
+ * name and id); the node controller takes a Node away whose VM is not in it.
+ */
+export interface PoolInstance {
+  name: string
+  /** Google's numeric id as text: a new VM of the same name has another one. */
+  id: string
+  status: string
+  creationTimestamp: string
+  internalIp?: string
+  externalIp?: string
+  /** False when the health checker says so (written by the signals function); absent: not known. */
+  isHealthy?: boolean
 }
 
 export interface NodePool extends KubeObject {
