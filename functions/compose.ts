@@ -1,0 +1,71 @@
+// Puts the functions together from ports. functions/index.ts (Google Cloud) and emulator/main.ts (a
+// laptop) differ only in the ports they hand in: what runs is the same.
+
+import type { Hono } from 'hono'
+import type { Bus, Message } from '#shared/ports/bus.ts'
+import type { Clock } from '#shared/ports/clock.ts'
+import type { Compute } from '#shared/ports/compute.ts'
+import type { Log } from '#shared/ports/log.ts'
+import type { Timers } from '#shared/ports/timers.ts'
+import type { Store } from '#shared/ports/store.ts'
+import { createApi } from './api/app.ts'
+import type { Authenticate, ComponentProbe } from './api/deps.ts'
+import type { ApiDeps } from './api/deps.ts'
+import { createCloud, type CloudConfig } from './cloud/cloud.ts'
+import { createLiveViews } from './cluster/create-live-views.ts'
+import type { LiveViews } from './cluster/live-view.ts'
+import { createReconcile } from './reconcile/reconcile.ts'
+import { createSignals } from './signals/signals.ts'
+import { createSweep } from './sweep/sweep.ts'
+
+export interface Ports {
+  store: Store
+  bus: Bus
+  timers: Timers
+  compute: Compute
+  clock: Clock
+  log: Log
+}
+
+export interface ApiOptions {
+  authenticate: Authenticate
+  probes: readonly ComponentProbe[]
+  route: ApiDeps['route']
+  agentEndpoint?: ApiDeps['agentEndpoint']
+}
+
+/** A function that Pub/Sub pushes to. A rejection is a nack: the message comes again. */
+export type OnMessage = (message: Message) => Promise<void>
+
+/** Each function keeps its own view of a cluster, as separate instances do in the cloud. */
+export function composeApi(ports: Ports, options: (views: LiveViews) => ApiOptions): Hono {
+  const views = createLiveViews(ports)
+  return createApi({ ...ports, views, ...options(views) })
+}
+
+export function composeReconcile(ports: Ports): OnMessage {
+  const reconcile = createReconcile({ ...ports, views: createLiveViews(ports) })
+  return (message) => forCluster(message, (cluster) => reconcile.handle(cluster))
+}
+
+export function composeCloud(ports: Ports, config: CloudConfig): OnMessage {
+  const cloud = createCloud({ ...ports, views: createLiveViews(ports), config })
+  return (message) => forCluster(message, (cluster) => cloud.handle(cluster))
+}
+
+export function composeSignals(ports: Ports): OnMessage {
+  const signals = createSignals({ ...ports, views: createLiveViews(ports) })
+  return (message) => signals.handle(message)
+}
+
+/** Called once a minute by Cloud Scheduler. */
+export function composeSweep(ports: Ports): () => Promise<void> {
+  const sweep = createSweep({ ...ports, views: createLiveViews(ports) })
+  return () => sweep.run()
+}
+
+/** A wake-up without a cluster can never succeed: it is acknowledged, not repeated for ever. */
+async function forCluster(message: Message, handle: (cluster: string) => Promise<void>): Promise<void> {
+  const cluster = message.attributes['cluster']
+  if (cluster) await handle(cluster)
+}
