@@ -80,7 +80,7 @@ const SPECIFIER =
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(ROOT, file), 'utf8')
-  return [...text.matchAll(SPECIFIER)].flatMap((match) => {
+  return [...text.matchAll(SPECIFIER)].flatMap((match): Import[] => {
     const specifier = match[1] ?? match[2]
     if (!specifier) return []
     if (specifier.startsWith('.')) {

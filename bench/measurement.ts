@@ -1,0 +1,14 @@
+// What every benchmark answers with: `npm run bench -- NAME --json` prints a list of these.
+
+export interface Measurement {
+  /** Dotted, from general to special: `rollout.create.writes`. */
+  name: string
+  /** `s`, `ms`, `1/s`, `count`, `ratio`, `bytes` … */
+  unit: string
+  value: number
+  /** Anything else a reader needs, e.g. `{ runs: 10 }`. */
+  note?: string
+}
+
+/** A benchmark: bench/NAME.ts exports `measure`. `args` is what follows the name. */
+export type Measure = (args: readonly string[]) => Promise<Measurement[]>
