@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
     exclude: ['**/node_modules/**', 'dist/**', '.wherry/**'],
+    globalSetup: './test/google-emulators.ts',
     testTimeout: 30_000,
     hookTimeout: 60_000,
     reporters: ['default', './test/plain-reporter.ts'],
