@@ -16,8 +16,14 @@ export interface Identity {
   node?: { cluster: string; name: string; instanceId: string }
 }
 
-/** Turns a bearer token into an identity; undefined when it is not to be trusted. Never throws. */
-export type Authenticate = (token: string) => Promise<Identity | undefined>
+/**
+ * Turns a bearer token into an identity; undefined when it is not to be trusted. Never throws
+ * because of the token. `request` says which cluster is spoken to: a VM is trusted only by its own.
+ */
+export type Authenticate = (
+  token: string,
+  request?: { cluster: string },
+) => Promise<Identity | undefined>
 
 /** One line of `kubectl get componentstatuses`. */
 export interface ComponentProbe {
