@@ -61,6 +61,17 @@ export interface Subresource {
   responseKind?: { group: string; version: string; kind: string }
 }
 
+/** The text that a field selector compares. (A method's type, so that kinds fit one list.) */
+export type FieldText<T> = { of(object: T): string }['of']
+
+/** A second face of objects that another kind stores (events.k8s.io/v1 over v1 Events). */
+export interface KindAlias<T> {
+  /** The storing kind's resource: the first part of the keys. */
+  resource: string
+  toStored(object: T): KubeObject
+  fromStored(stored: KubeObject): T
+}
+
 export interface KindDefinition<T extends KubeObject = KubeObject> {
   group: string
   version: string
@@ -92,11 +103,15 @@ export interface KindDefinition<T extends KubeObject = KubeObject> {
   /** metadata.generation goes up when anything outside metadata and status changed. */
   hasGeneration: boolean
   /** Field selectors beyond metadata.name and metadata.namespace: label → the field's text. */
-  fieldSelectors?: Record<string, (object: T) => string>
+  fieldSelectors?: Record<string, FieldText<T>>
   /** Seconds a delete waits when the request names none (pods: spec.terminationGracePeriodSeconds). */
   gracePeriodSeconds?(object: T): number
   /** kubectl gets the object instead of a Status from an immediate delete (pods, services …). */
   returnsDeletedObject?: boolean
+  /** Objects of this kind are another kind's, seen differently. Absent: it stores its own. */
+  alias?: KindAlias<T>
+  /** Never stored: the api function makes the objects when it is asked (ComponentStatus). */
+  isVirtual?: boolean
 }
 
 /** `deployments.apps`, or `pods` in the core group: the first part of a key. */
