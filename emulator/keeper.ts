@@ -13,6 +13,7 @@ import { keyOf, type Key } from '#shared/key.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { Reader } from '#shared/view/reader.ts'
+import { OPERATIONS } from '#functions/gke/operations.ts'
 import type { LiveViews } from '#functions/cluster/live-view.ts'
 
 /** Objects a cluster, by cluster id; the fleet is one of them. */
@@ -169,6 +170,7 @@ const STORED_KINDS = [
     kind: kind.kind,
   })),
   { resource: CLUSTERS, apiVersion: 'container.wherry.dev/v1', kind: 'Cluster' },
+  { resource: OPERATIONS, apiVersion: 'container.wherry.dev/v1', kind: 'Operation' },
 ]
 
 function objectsOf(reader: Reader): { key: Key; object: KubeObject }[] {

@@ -14,6 +14,7 @@ import type { ApiDeps } from './api/deps.ts'
 import { createCloud, type CloudConfig } from './cloud/cloud.ts'
 import { createLiveViews } from './cluster/create-live-views.ts'
 import type { LiveViews } from './cluster/live-view.ts'
+import { continueTeardown, isLeaving } from './clusters/teardown.ts'
 import { createReconcile } from './reconcile/reconcile.ts'
 import { createSignals } from './signals/signals.ts'
 import { createSweep } from './sweep/sweep.ts'
@@ -49,8 +50,14 @@ export function composeReconcile(ports: Ports): OnMessage {
 }
 
 export function composeCloud(ports: Ports, config: CloudConfig): OnMessage {
-  const cloud = createCloud({ ...ports, views: createLiveViews(ports), config })
-  return (message) => forCluster(message, (cluster) => cloud.handle(cluster))
+  const views = createLiveViews(ports)
+  const cloud = createCloud({ ...ports, views, config })
+  return (message) =>
+    forCluster(message, async (cluster) => {
+      await cloud.handle(cluster)
+      const live = await views.open(cluster)
+      if (isLeaving(live.current)) await continueTeardown({ ...ports, views }, cluster)
+    })
 }
 
 export function composeSignals(ports: Ports): OnMessage {
@@ -65,7 +72,10 @@ export function composeSweep(ports: Ports): () => Promise<void> {
 }
 
 /** A wake-up without a cluster can never succeed: it is acknowledged, not repeated for ever. */
-async function forCluster(message: Message, handle: (cluster: string) => Promise<void>): Promise<void> {
+async function forCluster(
+  message: Message,
+  handle: (cluster: string) => Promise<void>,
+): Promise<void> {
   const cluster = message.attributes['cluster']
   if (cluster) await handle(cluster)
 }
