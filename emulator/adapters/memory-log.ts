@@ -1,9 +1,11 @@
 // A log that keeps its entries, for tests that look at what was said.
 
+import { cleanFields } from '#functions/adapters/log-line.ts'
+import type { Severity } from '#functions/adapters/log-line.ts'
 import type { Log, LogFields } from '#shared/ports/log.ts'
 
 export interface LogEntry {
-  severity: 'INFO' | 'WARNING' | 'ERROR'
+  severity: Severity
   message: string
   fields: LogFields
 }
@@ -15,8 +17,8 @@ export interface MemoryLog extends Log {
 /** Keeps the newest `limit` entries. */
 export function createMemoryLog({ limit = 10_000 }: { limit?: number } = {}): MemoryLog {
   const entries: LogEntry[] = []
-  const add = (severity: LogEntry['severity'], message: string, fields: LogFields = {}): void => {
-    entries.push({ severity, message, fields })
+  const add = (severity: Severity, message: string, fields: LogFields = {}): void => {
+    entries.push({ severity, message, fields: cleanFields(fields) })
     if (entries.length > limit) entries.shift()
   }
   return {
