@@ -20,6 +20,11 @@ export interface Write {
   object: KubeObject | null
   /** The version that must still be current; null: the object must not exist. Never "any". */
   expect: Version | null
+  /**
+   * The object as it is at `expect` (with that metadata.resourceVersion), when the writer has it: it
+   * saves the driver a read for the revision's `before`. Anything else in here is ignored.
+   */
+  before?: KubeObject
 }
 
 /** Why a controller or the scheduler did something; stored with the revision, shown to people. */
@@ -69,7 +74,10 @@ export interface Revision {
   requeueAtMs?: number
 }
 
-/** Where a reader of the log stands. Opaque, JSON, made by the driver only. */
+/**
+ * Where a reader of the log stands. Opaque, JSON, made by the driver only; except that a Version is
+ * a cursor too: it stands just after the revisions of that version.
+ */
 export type Cursor = string
 
 export interface Tail {
@@ -92,7 +100,10 @@ export interface ClusterChange {
   requeueAtMs?: number
 }
 
-/** Billing units of a driver since it was opened; tests and the ledger read them. */
+/**
+ * Billing units of a driver since it was opened, as Firestore bills them; tests and the ledger read
+ * them. A document read is one, and so is a query without result, and a count of up to 1000.
+ */
 export interface StoreUsage {
   reads: number
   writes: number
@@ -128,9 +139,10 @@ export interface Store {
   /**
    * Calls `onChange` soon after a revision of the cluster was committed by anyone. It carries no
    * revisions: it is a poke to catch up, may come twice, and may be lost when the link breaks (then
-   * it reconnects and pokes once). Answers the function that ends it.
+   * it reconnects and pokes once). Who has read up to the `version` that it names has nothing to do;
+   * without one there is no telling. Answers the function that ends it.
    */
-  follow(cluster: string, onChange: () => void): Promise<() => Promise<void>>
+  follow(cluster: string, onChange: (version?: Version) => void): Promise<() => Promise<void>>
 
   /**
    * The clusters that have revisions committed at or after `sinceMs` (server time), whatever their
@@ -143,6 +155,11 @@ export interface Store {
    * answers how many. With `version` undefined the whole cluster goes: objects, log, checkpoints.
    */
   trim(cluster: string, version: Version | undefined, limit: number): Promise<number>
+}
+
+/** A driver that says what its use costs; every driver does. */
+export interface CountedStore extends Store {
+  usage(): StoreUsage
 }
 
 /** Kubernetes' own limit for one object is 1.5 MiB (etcd's request limit). */
