@@ -75,16 +75,19 @@ export function maxQuantity(a: string, b: string): string {
   return compareQuantities(a, b) >= 0 ? a : b
 }
 
-/** A quantity as Kubernetes writes it: `0.5` → `500m`, `1000m` → `1`, `2048Ki` → `2Mi`. */
-export function canonicalQuantity(text: string): string {
-  const parsed = parse(text)
-  return parsed ? print(parsed) : text
+/**
+ * A quantity as Kubernetes writes it: `0.5` → `500m`, `1000m` → `1`, `2048Ki` → `2Mi`. It may come as
+ * a number (YAML's `cpu: 1`). What is no quantity stays as it is, for validation to refuse.
+ */
+export function canonicalQuantity(quantity: string | number): string {
+  const parsed = parse(String(quantity))
+  return parsed ? print(parsed) : String(quantity)
 }
 
 /** The same, rounded up to thousandths, as a resource list's values are. */
-export function canonicalMilli(text: string): string {
-  const parsed = parse(text)
-  if (!parsed) return text
+export function canonicalMilli(quantity: string | number): string {
+  const parsed = parse(String(quantity))
+  if (!parsed) return String(quantity)
   return print({ ...parsed, nanos: ceilDivide(parsed.nanos, 1_000_000n) * 1_000_000n })
 }
 

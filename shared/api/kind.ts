@@ -114,6 +114,14 @@ export interface KindDefinition<T extends KubeObject = KubeObject> {
   isVirtual?: boolean
 }
 
+/**
+ * The stored object that `object` would replace; undefined on create. A key holds objects of one
+ * kind for ever: hence the type.
+ */
+export function oldOf<T extends KubeObject>(_object: T, context: AdmissionContext): T | undefined {
+  return context.old as T | undefined
+}
+
 /** `deployments.apps`, or `pods` in the core group: the first part of a key. */
 export function resourceOf(kind: { group: string; plural: string }): string {
   return kind.group ? `${kind.plural}.${kind.group}` : kind.plural
