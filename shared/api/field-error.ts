@@ -16,6 +16,34 @@ export function at(path: FieldPath, indexOrKey: number | string): FieldPath {
   return `${path}[${indexOrKey}]`
 }
 
+/** What `check` finds wrong with each element of a list, told the element's path. */
+export function eachOf<T>(
+  path: FieldPath,
+  list: readonly T[] | undefined,
+  check: (element: T, field: FieldPath, index: number) => Cause[],
+): Cause[] {
+  return (list ?? []).flatMap((element, index) => check(element, at(path, index), index))
+}
+
+/** Each problem of a value (as the functions of name-rules.ts answer them) as a cause. */
+export function invalidEach(
+  field: FieldPath,
+  value: unknown,
+  problems: readonly string[],
+): Cause[] {
+  return problems.map((problem) => invalidValue(field, value, problem))
+}
+
+/** A value that must be given and be one of a closed list. */
+export function oneOf(
+  field: FieldPath,
+  value: string | undefined,
+  supported: readonly string[],
+): Cause[] {
+  if (!value) return [required(field)]
+  return supported.includes(value) ? [] : [notSupported(field, value, supported)]
+}
+
 /** The field is missing. */
 export function required(field: FieldPath, detail = ''): Cause {
   return cause('FieldValueRequired', field, 'Required value', detail)

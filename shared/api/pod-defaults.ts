@@ -2,6 +2,7 @@
 // (not a template) what the admission plugins add (tolerations, priority, service account).
 
 import { canonicalMilli, canonicalQuantity } from '../quantity.ts'
+import { oldOf } from './kind.ts'
 import type { AdmissionContext } from './kind.ts'
 import { applyPriority } from './pod-priority.ts'
 import { qosClassOf } from './pod-resources.ts'
@@ -32,9 +33,14 @@ export function applyPodDefaults(draft: Pod, context: AdmissionContext): void {
   spec.enableServiceLinks ??= true
   spec.serviceAccountName ||= spec.serviceAccount || 'default'
   spec.serviceAccount = spec.serviceAccountName
-  if (context.old) return
-  applyPriority(spec, context)
   addTolerations(spec)
+  const old = oldOf(draft, context)
+  if (old) {
+    spec.priority ??= old.spec.priority
+    spec.preemptionPolicy ??= old.spec.preemptionPolicy
+    return
+  }
+  applyPriority(spec, context)
   draft.status = { ...draft.status, phase: draft.status?.phase ?? 'Pending' }
   draft.status.qosClass ??= qosClassOf(draft)
 }
