@@ -1,0 +1,122 @@
+// Keeps as many pods as the ReplicaSet asks for.
+
+import type { KubeObject } from '../../api/meta.ts'
+import { controllerOf } from '../../api/owner.ts'
+import { isPodActive } from '../../api/pod-conditions.ts'
+import type { Pod } from '../../api/pod.ts'
+import type { ReplicaSet } from '../../api/replica-set.ts'
+import { keyOf, splitKey } from '../../key.ts'
+import type { Key } from '../../key.ts'
+import { matchesLabelSelector } from '../../selector.ts'
+import type { Reader } from '../../view/reader.ts'
+import { deletePolitely } from '../delete.ts'
+import { WRITES_PER_OUTCOME } from '../limits.ts'
+import { IN_SYNC } from '../outcome.ts'
+import type { EventDraft, ObservedChange, Outcome, PlannedWrite, Reconciler } from '../outcome.ts'
+import { claimPods, newPods, podChanges, withPodChanges } from './pods.ts'
+import { inOrderOfDeletion } from './ranks.ts'
+import { replicaSetStatus } from './status.ts'
+
+const REPLICA_SETS = 'replicasets.apps'
+const SOURCE = 'replicaset-controller'
+
+export const replicaSetReconciler: Reconciler = {
+  name: 'replica-set',
+  wakes,
+  reconcile(reader, key, now) {
+    const set = reader.get(key) as ReplicaSet | undefined
+    return set ? reconcileReplicaSet(reader, set, now) : IN_SYNC
+  },
+}
+
+function wakes(change: ObservedChange, reader: Reader): Key[] {
+  const { resource } = splitKey(change.key)
+  if (resource === REPLICA_SETS) return change.after ? [change.key] : []
+  if (resource !== 'pods') return []
+  const keys = new Set<Key>()
+  for (const pod of [change.before, change.after]) {
+    const owner = pod ? controllerOf(pod) : undefined
+    if (owner?.kind === 'ReplicaSet') {
+      keys.add(keyOf(REPLICA_SETS, pod?.metadata.namespace, owner.name))
+    }
+  }
+  if (change.after && !controllerOf(change.after)) {
+    for (const key of setsThatSelect(reader, change.after)) keys.add(key)
+  }
+  return [...keys]
+}
+
+function setsThatSelect(reader: Reader, pod: KubeObject): Key[] {
+  const { namespace, labels } = pod.metadata
+  return (reader.list(REPLICA_SETS, namespace) as readonly ReplicaSet[])
+    .filter((set) => matchesLabelSelector(set.spec.selector, labels))
+    .map((set) => keyOf(REPLICA_SETS, namespace, set.metadata.name))
+}
+
+function reconcileReplicaSet(reader: Reader, set: ReplicaSet, now: number): Outcome {
+  const { own, adopted, released } = claimPods(reader, set)
+  const claims = [...adopted, ...released].map((object): PlannedWrite => ({ do: 'put', object }))
+  if (claims.length > 0) return { writes: claims }
+
+  const active = own.filter(isPodActive)
+  const missing = (set.spec.replicas ?? 1) - active.length
+  if (missing !== 0 && !set.metadata.deletionTimestamp) {
+    return missing > 0
+      ? createPods(reader, set, missing)
+      : deletePods(set, active, related(reader, set, own), -missing, now)
+  }
+  const { status, nextAvailableAtMs } = replicaSetStatus(set, active, now)
+  const object: ReplicaSet = { ...set, status }
+  return {
+    writes: [{ do: 'put', object }],
+    ...(nextAvailableAtMs === undefined ? {} : { requeueAtMs: nextAvailableAtMs }),
+  }
+}
+
+/** What changes pods changes the set too: see POD_CHANGES_ANNOTATION. */
+function createPods(reader: Reader, set: ReplicaSet, missing: number): Outcome {
+  const count = Math.min(missing, WRITES_PER_OUTCOME)
+  const { pods, next } = newPods(reader, set, count, podChanges(set))
+  return {
+    writes: [
+      ...pods.map((object): PlannedWrite => ({ do: 'put', object })),
+      { do: 'put', object: withPodChanges(set, next) },
+    ],
+    events: pods.map((pod) => news(set, 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`)),
+  }
+}
+
+function deletePods(
+  set: ReplicaSet,
+  active: readonly Pod[],
+  related: readonly Pod[],
+  surplus: number,
+  now: number,
+): Outcome {
+  const count = Math.min(surplus, WRITES_PER_OUTCOME)
+  const leaving = inOrderOfDeletion(active, related, now).slice(0, count)
+  return {
+    writes: [
+      ...leaving.flatMap((pod) => deletePolitely(pod, now)),
+      { do: 'put', object: withPodChanges(set, podChanges(set) + leaving.length) },
+    ],
+    events: leaving.map((pod) =>
+      news(set, 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`),
+    ),
+  }
+}
+
+/** The pods of all sets of the same Deployment: two versions of one app on a node count as doubled. */
+function related(reader: Reader, set: ReplicaSet, own: readonly Pod[]): readonly Pod[] {
+  const owner = controllerOf(set)
+  if (!owner) return own.filter(isPodActive)
+  return reader
+    .ownedBy(owner.uid)
+    .filter((object) => object.kind === 'ReplicaSet')
+    .flatMap((sibling) => reader.ownedBy(sibling.metadata.uid) as readonly Pod[])
+    .filter((object) => object.kind === 'Pod' && isPodActive(object))
+}
+
+function news(about: ReplicaSet, reason: string, message: string): EventDraft {
+  return { about, type: 'Normal', reason, message, source: SOURCE }
+}
