@@ -43,7 +43,7 @@ function wakes({ key, before, after }: ObservedChange, reader: Reader): Key[] {
 }
 
 function reconcile(reader: Reader, key: Key, now: number): Outcome {
-  const namespace = reader.get(key) as Namespace | undefined
+  const namespace = reader.get(key)
   if (!namespace) return IN_SYNC
   if (namespace.metadata.deletionTimestamp) return terminate(reader, namespace, now)
   return { writes: standardObjects(reader, namespace.metadata.name) }
@@ -59,10 +59,8 @@ function standardObjects(reader: Reader, namespace: string): PlannedWrite[] {
     }
     writes.push({ do: 'put', object })
   }
-  const source = reader.get(ROOT_CA_SOURCE) as ConfigMap | undefined
-  const copy = reader.get(keyOf('configmaps', namespace, ROOT_CA_CONFIG_MAP)) as
-    | ConfigMap
-    | undefined
+  const source: ConfigMap | undefined = reader.get(ROOT_CA_SOURCE)
+  const copy: ConfigMap | undefined = reader.get(keyOf('configmaps', namespace, ROOT_CA_CONFIG_MAP))
   const pem = source?.data?.['ca.crt']
   if (pem !== undefined && copy?.data?.['ca.crt'] !== pem) {
     const metadata = copy?.metadata ?? draftMeta({ name: ROOT_CA_CONFIG_MAP, namespace })

@@ -81,7 +81,7 @@ function collect(reader: Reader, object: KubeObject, now: number): Outcome {
     reference,
     state: ownerState(reader, reference, object),
   }))
-  if (found.length === 0 || found.every(({ state }) => state === 'there')) return IN_SYNC
+  if (found.every(({ state }) => state === 'there')) return IN_SYNC
   if (found.some(({ state }) => state === 'there')) {
     const gone = found.filter(({ state }) => state === 'gone').map(({ reference }) => reference.uid)
     return gone.length > 0 ? { writes: [withoutOwners(object, new Set(gone))] } : IN_SYNC

@@ -1,0 +1,216 @@
+// What becomes of a Node when its VM changes, and of the pods on it. A VM cannot report its own death;
+// the cloud can, and what it knows is in NodePool.status.instances. So nothing is waited for here:
+// a VM that is stopped, deleted or replaced has no running containers, and its pods are replaced at
+// once. Where only a health check speaks, pods are asked to go, with a brake for when many speak at once.
+// Taints and their evictions: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
+
+import { conditionOf, withCondition } from '../api/conditions.ts'
+import { INSTANCE_ID_ANNOTATION, type Node, type Taint } from '../api/node.ts'
+import { NODE_POOL_LABEL, type NodePool, type PoolInstance } from '../api/node-pool.ts'
+import type { Pod } from '../api/pod.ts'
+import { keyOf, splitKey } from '../key.ts'
+import type { Key } from '../key.ts'
+import { formatTime } from '../time.ts'
+import type { Reader } from '../view/reader.ts'
+import { deleteAtOnce } from './delete.ts'
+import { evictAll, evictions } from './node-evictions.ts'
+import { IN_SYNC } from './outcome.ts'
+import type { EventDraft, ObservedChange, Outcome, PlannedWrite, Reconciler } from './outcome.ts'
+
+const NODE_POOLS = 'nodepools.container.wherry.dev'
+/** Fewer nodes than this are always believed: two of two may well be dead. */
+const BRAKE_NODES_MIN = 3
+const SOURCE = 'node-controller'
+
+export const nodeLifecycleReconciler: Reconciler = { name: 'node-lifecycle', wakes, reconcile }
+
+function wakes({ key, before, after }: ObservedChange, reader: Reader): Key[] {
+  const { resource, name } = splitKey(key)
+  if (resource === 'nodes') return [key]
+  if (resource === NODE_POOLS) {
+    const named = [before, after].flatMap(
+      (pool) => (pool as NodePool | undefined)?.status?.instances ?? [],
+    )
+    const labelled = reader.labelled('nodes', '', NODE_POOL_LABEL, name)
+    const names = new Set([
+      ...named.map((each) => each.name),
+      ...labelled.map((each) => each.metadata.name),
+    ])
+    return [...names].map((each) => keyOf('nodes', '', each))
+  }
+  if (resource !== 'pods' || !after) return []
+  const node = (after as Pod).spec.nodeName
+  return node ? [keyOf('nodes', '', node)] : []
+}
+
+/** What the cloud says of a Node's VM. */
+type VmState =
+  | { is: 'fine' }
+  /** No such VM: the Node goes. */
+  | { is: 'gone'; why: string }
+  /** Its containers do not run, for certain. */
+  | { is: 'off'; why: string }
+  /** Going down, or unhealthy by a health check only. */
+  | { is: 'leaving' | 'suspect'; why: string }
+
+function reconcile(reader: Reader, key: Key, now: number): Outcome {
+  const node = reader.get(key) as Node | undefined
+  if (!node || node.metadata.deletionTimestamp) return IN_SYNC
+  const vm = vmState(reader, node)
+  if (vm.is === 'gone') return remove(key, node, vm.why)
+  const isBraked = vm.is === 'suspect' && isMassFailure(reader)
+  const next = withVmState(node, vm, { isBraked, now })
+  const pods = reader.podsOnNode(node.metadata.name) as readonly Pod[]
+  const off: PlannedWrite[] = vm.is === 'off' ? pods.flatMap((pod) => deleteAtOnce(pod, now)) : []
+  const evicted = evict(vm, isBraked, { next, pods, now })
+  const writes: PlannedWrite[] = [{ do: 'put', object: next }, ...off, ...evicted.writes]
+  return {
+    writes,
+    ...(evicted.requeueAtMs === undefined ? {} : { requeueAtMs: evicted.requeueAtMs }),
+    events: [...readyEvents(node, next), ...(evicted.events ?? [])],
+    decisions:
+      isBraked || vm.is === 'off'
+        ? [{ key, by: 'node-lifecycle', text: describe(vm, isBraked, off.length) }]
+        : [],
+  }
+}
+
+function evict(
+  vm: VmState,
+  isBraked: boolean,
+  { next, pods, now }: { next: Node; pods: readonly Pod[]; now: number },
+): Outcome {
+  if (vm.is === 'off') return IN_SYNC
+  return vm.is === 'suspect' && !isBraked ? evictAll(pods, now) : evictions(next, pods, now)
+}
+
+function vmState(reader: Reader, node: Node): VmState {
+  const poolName = node.metadata.labels?.[NODE_POOL_LABEL]
+  if (poolName === undefined) return { is: 'fine' }
+  const pool = reader.get(keyOf(NODE_POOLS, '', poolName)) as NodePool | undefined
+  if (!pool) return { is: 'gone', why: `its node pool ${poolName} was deleted` }
+  const instances = pool.status?.instances
+  if (!instances) return { is: 'fine' }
+  const instance = instances.find((each) => each.name === node.metadata.name)
+  if (!instance) return { is: 'gone', why: 'its VM was deleted' }
+  const known = node.metadata.annotations?.[INSTANCE_ID_ANNOTATION]
+  if (known !== undefined && known !== instance.id)
+    return { is: 'off', why: 'its VM was replaced by a new one' }
+  return stateOfInstance(instance)
+}
+
+function stateOfInstance({ status, isHealthy }: PoolInstance): VmState {
+  switch (status) {
+    case 'STOPPED':
+    case 'TERMINATED':
+    case 'SUSPENDED':
+    case 'REPAIRING':
+      return { is: 'off', why: `its VM is ${status}` }
+    case 'STOPPING':
+    case 'SUSPENDING':
+    case 'DELETING':
+      return { is: 'leaving', why: `its VM is ${status}` }
+    default:
+      return isHealthy === false
+        ? { is: 'suspect', why: 'its VM fails its health check' }
+        : { is: 'fine' }
+  }
+}
+
+/** Many at once are more likely a fault of the checker or the network than of the VMs. */
+function isMassFailure(reader: Reader): boolean {
+  const nodes = reader.list('nodes') as readonly Node[]
+  if (nodes.length < BRAKE_NODES_MIN) return false
+  const suspects = nodes.filter((node) => vmState(reader, node).is === 'suspect')
+  return suspects.length * 2 > nodes.length
+}
+
+function remove(key: Key, node: Node, why: string): Outcome {
+  const { name } = node.metadata
+  return {
+    writes: [{ do: 'remove', key }],
+    events: [
+      {
+        about: node,
+        type: 'Normal',
+        reason: 'RemovingNode',
+        message: `Node ${name} event: Removing Node ${name} from Controller`,
+        source: SOURCE,
+      },
+    ],
+    decisions: [{ key, by: 'node-lifecycle', text: `removed: ${why}` }],
+  }
+}
+
+const OURS = new Set([
+  'node.kubernetes.io/unschedulable',
+  'node.kubernetes.io/not-ready',
+  'node.kubernetes.io/unreachable',
+])
+
+function withVmState(
+  node: Node,
+  vm: VmState,
+  { isBraked, now }: { isBraked: boolean; now: number },
+): Node {
+  const conditions = readyConditions(node, vm, now)
+  const ready = conditionOf({ status: { conditions } }, 'Ready')?.status
+  const wanted: Taint[] = []
+  const taint = (name: string, effect: Taint['effect']): void => {
+    const old = node.spec.taints?.find(
+      (each) => each.key === `node.kubernetes.io/${name}` && each.effect === effect,
+    )
+    wanted.push(old ?? { key: `node.kubernetes.io/${name}`, effect, timeAdded: formatTime(now) })
+  }
+  if (node.spec.unschedulable) taint('unschedulable', 'NoSchedule')
+  if (ready !== undefined && ready !== 'True') {
+    const name = ready === 'Unknown' ? 'unreachable' : 'not-ready'
+    taint(name, 'NoSchedule')
+    if (!isBraked && vm.is !== 'leaving') taint(name, 'NoExecute')
+  }
+  const taints = [...(node.spec.taints ?? []).filter((each) => !OURS.has(each.key)), ...wanted]
+  const { taints: _, ...spec } = node.spec
+  return {
+    ...node,
+    spec: taints.length > 0 ? { ...spec, taints } : spec,
+    status: { ...node.status, conditions },
+  }
+}
+
+/** The agent says that it is ready; while its VM is off or suspect nobody believes that. */
+function readyConditions(
+  node: Node,
+  vm: VmState,
+  now: number,
+): NonNullable<Node['status']>['conditions'] {
+  const old = node.status?.conditions ?? []
+  const ready = conditionOf(node, 'Ready')
+  if (!ready) return old
+  if (vm.is !== 'fine') {
+    const message = `Kubelet stopped posting node status: ${vm.why}.`
+    return withCondition(
+      old,
+      { ...ready, status: 'Unknown', reason: 'NodeStatusUnknown', message },
+      now,
+    )
+  }
+  if (ready.status !== 'Unknown' || ready.reason !== 'NodeStatusUnknown') return old
+  const message = 'kubelet is posting ready status'
+  return withCondition(old, { ...ready, status: 'True', reason: 'KubeletReady', message }, now)
+}
+
+function readyEvents(before: Node, after: Node): EventDraft[] {
+  const was = conditionOf(before, 'Ready')?.status
+  const is = conditionOf(after, 'Ready')?.status
+  if (was === is || was === undefined) return []
+  const reason = is === 'True' ? 'NodeReady' : 'NodeNotReady'
+  const message = `Node ${after.metadata.name} status is now: ${reason}`
+  return [{ about: after, type: 'Normal', reason, message, source: SOURCE }]
+}
+
+function describe(vm: VmState, isBraked: boolean, removed: number): string {
+  const why = 'why' in vm ? vm.why : ''
+  return isBraked
+    ? `no eviction: ${why}, but so do more than half of all nodes`
+    : `not ready: ${why}; ${removed} pods removed`
+}
