@@ -9,11 +9,9 @@ import type { Log } from '#shared/ports/log.ts'
 import type { Timers } from '#shared/ports/timers.ts'
 import type { Store } from '#shared/ports/store.ts'
 import { createApi } from './api/app.ts'
-import type { Authenticate, ComponentProbe } from './api/deps.ts'
 import type { ApiDeps } from './api/deps.ts'
 import { createCloud, type CloudConfig } from './cloud/cloud.ts'
 import { createLiveViews } from './cluster/create-live-views.ts'
-import type { LiveViews } from './cluster/live-view.ts'
 import { continueTeardown, isLeaving } from './clusters/teardown.ts'
 import { createReconcile } from './reconcile/reconcile.ts'
 import { createSignals } from './signals/signals.ts'
@@ -28,21 +26,20 @@ export interface Ports {
   log: Log
 }
 
-export interface ApiOptions {
-  authenticate: Authenticate
-  probes: readonly ComponentProbe[]
-  route: ApiDeps['route']
-  agentEndpoint?: ApiDeps['agentEndpoint']
-}
+/** What the api function needs beside the ports; its views also serve the GKE API. */
+export type ApiOptions = Pick<
+  ApiDeps,
+  'views' | 'authenticate' | 'probes' | 'route' | 'agentEndpoint'
+>
 
 /** A function that Pub/Sub pushes to. A rejection is a nack: the message comes again. */
 export type OnMessage = (message: Message) => Promise<void>
 
-/** Each function keeps its own view of a cluster, as separate instances do in the cloud. */
-export function composeApi(ports: Ports, options: (views: LiveViews) => ApiOptions): Hono {
-  const views = createLiveViews(ports)
-  return createApi({ ...ports, views, ...options(views) })
+export function composeApi(ports: Ports, options: ApiOptions): Hono {
+  return createApi({ ...ports, ...options })
 }
+
+// Each of the other functions keeps views of its own, as separate instances do in the cloud.
 
 export function composeReconcile(ports: Ports): OnMessage {
   const reconcile = createReconcile({ ...ports, views: createLiveViews(ports) })
