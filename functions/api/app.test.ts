@@ -1,0 +1,87 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createTestApi, NOBODY_TOKEN, type TestApi } from '#test/api.ts'
+
+let api: TestApi
+beforeEach(async () => {
+  api = await createTestApi()
+})
+afterEach(() => api.close())
+
+const CONFIG_MAPS = '/api/v1/namespaces/default/configmaps'
+
+describe('who may come in', () => {
+  it('answers nothing without a token but health checks', async () => {
+    for (const path of ['/api', '/apis', '/version', CONFIG_MAPS, '/metrics', '/nowhere']) {
+      const { status, body } = await api.call('GET', path, { token: null })
+      expect([path, status]).toEqual([path, 401])
+      expect(body).toEqual({
+        kind: 'Status',
+        apiVersion: 'v1',
+        metadata: {},
+        status: 'Failure',
+        message: 'Unauthorized',
+        reason: 'Unauthorized',
+        code: 401,
+      })
+    }
+    for (const path of ['/healthz', '/livez', '/readyz', '/readyz/ping']) {
+      const { status, text } = await api.call('GET', path, { token: null })
+      expect([path, status, text]).toEqual([path, 200, 'ok'])
+    }
+    expect((await api.call('GET', '/version', { token: 'wrong' })).status).toBe(401)
+  })
+
+  it('says who may not do what', async () => {
+    const { status, body } = await api.call('GET', '/api/v1/pods', { token: NOBODY_TOKEN })
+    expect(status).toBe(403)
+    expect(body['message']).toBe(
+      'pods is forbidden: User "nobody" cannot list resource "pods" in API group "" at the cluster scope',
+    )
+    expect((await api.call('GET', '/api', { token: NOBODY_TOKEN })).status).toBe(200)
+    const metrics = await api.call('GET', '/metrics', { token: NOBODY_TOKEN })
+    expect(metrics.body['message']).toBe('forbidden: User "nobody" cannot get path "/metrics"')
+  })
+})
+
+describe('paths', () => {
+  it.each([
+    '/nowhere',
+    '/api/v2',
+    '/apis/none',
+    '/api/v1/widgets',
+    '/api/v1/namespaces/default/nodes',
+  ])('%s is not there', async (path) => {
+    const { status, body } = await api.call('GET', path)
+    expect(status).toBe(404)
+    expect(body['message']).toBe('the server could not find the requested resource')
+  })
+
+  it('refuses methods that a resource does not have', async () => {
+    expect((await api.call('POST', '/api/v1/componentstatuses', { body: {} })).status).toBe(405)
+    expect((await api.call('OPTIONS', '/api/v1/pods')).status).toBe(405)
+    expect((await api.call('PUT', '/version')).status).toBe(405)
+  })
+
+  it('tells its version', async () => {
+    const { body } = await api.call('GET', '/version?timeout=32s')
+    expect(body).toMatchObject({ major: '1', minor: '33' })
+    expect(body['gitVersion']).toMatch(/^v1\.33\.\d+/)
+  })
+})
+
+describe('create and get', () => {
+  it('answers what it stored', async () => {
+    const created = await api.call('POST', CONFIG_MAPS, {
+      body: { metadata: { name: 'c' }, data: { a: '1' } },
+    })
+    expect(created.status).toBe(201)
+    expect(created.body).toMatchObject({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'c', namespace: 'default', creationTimestamp: '2026-11-22T12:00:00Z' },
+      data: { a: '1' },
+    })
+    const got = await api.call('GET', `${CONFIG_MAPS}/c`)
+    expect(got.body).toEqual(created.body)
+  })
+})

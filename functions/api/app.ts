@@ -1,0 +1,101 @@
+// The api function: one Hono app that is the Kubernetes API. Every request passes here: which
+// cluster, who asks, what for; whatever goes wrong leaves as a Status, and nothing hangs.
+
+import { Hono } from 'hono'
+import { StatusError } from '#shared/status.ts'
+import { mayEnter, mayReadPath, pathDenied } from './authorize.ts'
+import { answer, type ApiContext } from './context.ts'
+import type { ApiDeps, Identity } from './deps.ts'
+import { createDiscovery } from './discovery.ts'
+import { errorResponse, methodNotAllowed, unknownPath } from './errors.ts'
+import { agentRoute } from './routes/agent.ts'
+import { DISCOVERED, resourceRoute } from './routes/resources.ts'
+import { health, isHealthPath, versionInfo } from './routes/server.ts'
+
+/** What has not answered by then answers 504 (streams have begun long before). */
+const DEADLINE_MS = 60_000
+
+/** The app. It starts nothing: a request is all that makes it work. */
+export function createApi(deps: ApiDeps): Hono {
+  const discovery = createDiscovery(DISCOVERED)
+  const app = new Hono()
+
+  const handle = async (request: Request): Promise<Response> => {
+    const url = new URL(request.url)
+    const host = request.headers.get('host') ?? url.host
+    const routed = deps.route({ host, path: url.pathname })
+    const path = routed?.path ?? url.pathname
+    if (isHealthPath(path)) return health()
+    if (!routed) throw unknownPath()
+    const identity = await authenticated(deps, request, routed.cluster)
+    if (!mayEnter(identity, routed.cluster)) throw pathDenied(identity, 'get', path)
+    const view = await deps.views.open(routed.cluster)
+    const context: ApiContext = {
+      deps,
+      cluster: routed.cluster,
+      identity,
+      view,
+      request,
+      path,
+      query: url.searchParams,
+      now: deps.clock.now(),
+      warnings: [],
+    }
+    return respond(context)
+  }
+
+  const respond = async (context: ApiContext): Promise<Response> => {
+    const fromAgent = await agentRoute(context)
+    if (fromAgent) return fromAgent
+    const { path, request, identity } = context
+    const resource = await resourceRoute(context)
+    if (resource) return resource
+    if (!mayReadPath(identity, path)) throw pathDenied(identity, request.method.toLowerCase(), path)
+    const isRead = request.method === 'GET' || request.method === 'HEAD'
+    const discovered = discovery.respond(path, request.headers)
+    if (discovered && isRead) return discovered
+    if (path === '/version' || path === '/version/') {
+      if (!isRead) throw methodNotAllowed()
+      return answer(context, versionInfo())
+    }
+    if (discovered) throw methodNotAllowed()
+    throw unknownPath()
+  }
+
+  app.all('*', async (c) => {
+    const { raw } = c.req
+    try {
+      return await withDeadline(deps, handle(raw))
+    } catch (error) {
+      const { pathname } = new URL(raw.url)
+      return errorResponse(error, deps.log, { method: raw.method, path: pathname })
+    }
+  })
+  return app
+}
+
+/** Error: Unauthorized. The token itself is never told to anyone. */
+async function authenticated(deps: ApiDeps, request: Request, cluster: string): Promise<Identity> {
+  const header = request.headers.get('authorization') ?? ''
+  const token = /^bearer +(.+)$/i.exec(header)?.[1]?.trim()
+  const identity = token ? await deps.authenticate(token, { cluster }) : undefined
+  if (!identity) throw new StatusError('Unauthorized', 'Unauthorized')
+  return identity
+}
+
+async function withDeadline(deps: ApiDeps, work: Promise<Response>): Promise<Response> {
+  const done = new AbortController()
+  const late = async (): Promise<never> => {
+    await deps.clock.sleep(DEADLINE_MS, done.signal)
+    throw new StatusError(
+      'Timeout',
+      `Timeout: request did not complete within ${DEADLINE_MS / 1000}s`,
+      { retryAfterSeconds: 1 },
+    )
+  }
+  try {
+    return await Promise.race([work, late()])
+  } finally {
+    done.abort()
+  }
+}
