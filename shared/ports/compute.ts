@@ -18,6 +18,14 @@ export interface InstanceGroupSpec {
   labels: Record<string, string>
   /** Instance metadata (key → value); the agent reads it from the metadata server. */
   metadata: Record<string, string>
+  /** Probed on every VM (HTTP GET). It is only reported (Instance.isHealthy); nothing is repaired. */
+  healthCheck: HealthCheckSpec
+}
+
+export interface HealthCheckSpec {
+  port: number
+  path: string
+  intervalSeconds: number
 }
 
 export type InstanceStatus =
@@ -41,6 +49,8 @@ export interface Instance {
   externalIp?: string
   machineType: string
   labels: Record<string, string>
+  /** What the group's health check says; absent: not known (yet). */
+  isHealthy?: boolean
 }
 
 export interface InstanceGroup {
@@ -51,6 +61,8 @@ export interface InstanceGroup {
   isStable: boolean
   /** The template in use; changes when the spec's template part changes. */
   template: string
+  /** Why the last attempt to make a VM failed: `QUOTA_EXCEEDED: Quota 'CPUS' exceeded. …`. */
+  lastError?: string
 }
 
 /** An external passthrough load balancer: address, forwarding rule, backend service, health check. */
@@ -62,7 +74,7 @@ export interface LoadBalancerSpec {
   /** Instance groups whose VMs receive the traffic. */
   groups: { name: string; zone: string }[]
   /** Probed by Google on every VM: HTTP GET. */
-  healthCheck: { port: number; path: string; intervalSeconds: number }
+  healthCheck: HealthCheckSpec
   /** A wish (Service.spec.loadBalancerIP). */
   address?: string
   sessionAffinity: 'NONE' | 'CLIENT_IP'

@@ -1,0 +1,197 @@
+// The emulated Compute Engine: everything of this folder put together behind one HTTP app that
+// Google's own client library and gcloud talk to, under /compute/v1/projects/<project>/.
+
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import type { Clock } from '#shared/ports/clock.ts'
+import type { Log } from '#shared/ports/log.ts'
+import { addAddressRoutes } from './addresses.ts'
+import { createAuditLog, type LogEntry } from './audit-log.ts'
+import { addBackendServiceRoutes } from './backend-services.ts'
+import type { Context, Quotas } from './context.ts'
+import { addForwardingRuleRoutes } from './forwarding-rules.ts'
+import { GoogleError, resourceNotFound } from './google-error.ts'
+import { createGroupLoop } from './group-loop.ts'
+import { addHealthCheckRoutes } from './health-checks.ts'
+import { createHealthChecker } from './health-checker.ts'
+import { addInstanceGroupManagerRoutes } from './instance-group-managers.ts'
+import { addInstanceTemplateRoutes } from './instance-templates.ts'
+import { createInstances } from './instances.ts'
+import { createLoadBalancers, isOutOfService, type Listener } from './load-balancer.ts'
+import type { Machines } from './machines.ts'
+import { createOperations } from './operations.ts'
+import { addPlaceRoutes, REGIONS, ZONES } from './places.ts'
+import { createPower } from './power.ts'
+import { emptyState, type ComputeState } from './state.ts'
+import type { Vpc } from './vpc.ts'
+
+export interface ComputeEmulatorOptions {
+  project: string
+  projectNumber?: string
+  clock: Clock
+  log: Log
+  machines: Machines
+  vpc: Vpc
+  /** Takes audit and health-check log entries to the signals topic. */
+  publish(entry: LogEntry): Promise<void>
+  /** What `save` answered before. Anything else is put aside, saying so. */
+  saved?: unknown
+  /** Called after each change that `save` would show. */
+  onChange?: () => void
+  quotas?: Partial<Quotas>
+  shutdownGraceMs?: number
+}
+
+export interface ComputeEmulator {
+  /** Serves /compute/v1/projects/<project>/… */
+  app: Hono
+  /** Powers on what ran when the state was saved, and keeps groups and load balancers from now on. */
+  start(): Promise<void>
+  /** Everything as JSON. */
+  save(): ComputeState
+  /** Where load balancers listen on this machine. */
+  listeners(): Listener[]
+  /** Fault: the host breaks. */
+  killVm(name: string): Promise<void>
+  /** Fault: somebody stops the VM. */
+  stopVm(name: string): Promise<void>
+  /** Fault: Google takes the VM back. */
+  preempt(name: string): Promise<void>
+  /** Ends VMs, listeners and loops; the state stays as it is, for the next start. */
+  close(): Promise<void>
+}
+
+const BODY_MAX = 10 * 1024 * 1024
+const DEFAULT_QUOTAS: Quotas = { INSTANCES: 200, CPUS: 1000, STATIC_ADDRESSES: 100 }
+
+export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeEmulator {
+  const { project, clock, log, machines, vpc } = options
+  const state = restored(options)
+  let isClosed = false
+  const changed = (): void => {
+    if (!isClosed) options.onChange?.()
+  }
+  const scopes = { zones: ZONES, regions: REGIONS }
+  const operations = createOperations({ project, state, clock, log, scopes, changed })
+  const projectNumber = options.projectNumber ?? '123456789012'
+  const quotas = { ...DEFAULT_QUOTAS, ...options.quotas }
+  const ctx: Context = { project, projectNumber, state, clock, log, operations, quotas, changed }
+  const audit = createAuditLog(ctx, (entry) => {
+    if (isClosed) return
+    options.publish(entry).catch((error: unknown) => {
+      // As with Google's log sinks: an entry may be lost, the sweep finds out.
+      log.warn('a log entry was not published', { error })
+    })
+  })
+  const shutdownGraceMs = options.shutdownGraceMs ?? 10_000
+  const power = createPower({ ctx, machines, vpc, audit, shutdownGraceMs })
+  const instances = createInstances(ctx, power, audit)
+  const loop = createGroupLoop({ ctx, instances, power, audit })
+  const checker = createHealthChecker({ ctx, vpc, audit })
+  const { healthOf } = checker
+  const balancers = createLoadBalancers({ ctx, vpc, healthOf })
+
+  power.onChange((path) => {
+    checker.refresh()
+    if (state.instances[path]?.status !== 'RUNNING') balancers.dropConnections(path)
+  })
+  checker.onChange((path, to) => {
+    if (isOutOfService(to)) balancers.dropConnections(path)
+  })
+
+  const routes = new Hono()
+  operations.routes(routes)
+  addPlaceRoutes(routes, ctx)
+  instances.routes(routes)
+  addInstanceTemplateRoutes(routes, ctx)
+  addInstanceGroupManagerRoutes(routes, { ctx, loop, healthOf })
+  addHealthCheckRoutes(routes, ctx, checker.refresh)
+  addAddressRoutes(routes, ctx)
+  addBackendServiceRoutes(routes, ctx, healthOf, checker.refresh)
+  addForwardingRuleRoutes(routes, ctx, balancers.refresh)
+
+  const pathOfVm = (name: string): string => {
+    const found = Object.entries(state.instances).find(([, instance]) => instance.name === name)
+    if (found) return found[0]
+    throw new GoogleError(
+      'notFound',
+      `The resource 'projects/${project}/zones/-/instances/${name}' was not found`,
+    )
+  }
+
+  return {
+    app: createApp(project, routes, log),
+    async start() {
+      operations.finishInterrupted()
+      await Promise.all([
+        balancers.refresh(),
+        ...Object.keys(state.instances).map((path) => resume(path)),
+      ])
+      loop.poke()
+      checker.refresh()
+    },
+    save: () => structuredClone(state),
+    listeners: balancers.listeners,
+    killVm: async (name) => power.crash(pathOfVm(name)),
+    stopVm: async (name) => power.stop(pathOfVm(name)),
+    preempt: async (name) => power.preempt(pathOfVm(name)),
+    async close() {
+      isClosed = true
+      loop.close()
+      checker.close()
+      await balancers.close()
+      await machines.close()
+    },
+  }
+
+  /** A VM goes on where the last run left it. */
+  async function resume(path: string): Promise<void> {
+    const instance = state.instances[path]
+    if (!instance || instance.status === 'TERMINATED') return
+    if (instance.status === 'STOPPING') {
+      instance.status = 'TERMINATED'
+      return
+    }
+    await power.boot(path).catch((error: unknown) => {
+      log.error('a VM does not come back', { instance: instance.name, error })
+    })
+  }
+}
+
+function createApp(project: string, routes: Hono, log: Log): Hono {
+  const app = new Hono()
+  const tooLarge = new GoogleError('invalid', 'Request payload size exceeds the limit.')
+  app.use(
+    '/compute/*',
+    bodyLimit({ maxSize: BODY_MAX, onError: (c) => c.json(tooLarge.toJSON(), 400) }),
+  )
+  app.route(`/compute/v1/projects/${project}`, routes)
+  app.all('/compute/*', (c) => {
+    const path = c.req.path.replace(/^\/compute\/v1\//, '')
+    // Never 501: clients would try again for half a minute.
+    return c.json(resourceNotFound(path).toJSON(), 404)
+  })
+  app.onError((error, c) => {
+    if (error instanceof GoogleError) return c.json(error.toJSON(), error.code)
+    log.error('the Compute emulator broke', { path: c.req.path, error })
+    return c.json(new GoogleError('internalError', 'Internal error.').toJSON(), 500)
+  })
+  return app
+}
+
+function restored({ saved, log }: ComputeEmulatorOptions): ComputeState {
+  const state = emptyState()
+  if (saved === undefined || saved === null) return state
+  if (!isState(saved, state)) {
+    log.warn('the saved state of Compute Engine is not understood: it starts empty')
+    return state
+  }
+  return structuredClone(saved)
+}
+
+/** The same fields of the same types: what an older or newer version saved may differ. */
+function isState(saved: unknown, like: ComputeState): saved is ComputeState {
+  if (typeof saved !== 'object' || saved === null) return false
+  const found = new Map<string, unknown>(Object.entries(saved))
+  return Object.entries(like).every(([key, value]) => typeof found.get(key) === typeof value)
+}

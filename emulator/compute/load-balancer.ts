@@ -1,0 +1,223 @@
+// The passthrough load balancers: each port of a forwarding rule is a real listener on this machine.
+// A connection goes to one healthy VM; which pod answers is decided there, as kube-proxy does.
+
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { fnv32 } from '#shared/hash.ts'
+import type { HealthState } from './audit-log.ts'
+import { managerPathOf } from './backend-services.ts'
+import type { Context } from './context.ts'
+import { runningMembers } from './instance-group-managers.ts'
+import { nameOf, pathOf } from './links.ts'
+import type { HealthOf } from './managed-instances.ts'
+import type { BackendService, ForwardingRule, Instance } from './state.ts'
+import type { Vpc } from './vpc.ts'
+
+/** Where one port of a load balancer can be reached on this machine. */
+export interface Listener {
+  /** The forwarding rule's name. */
+  rule: string
+  region: string
+  /** What the rule says: `127.0.1.1` and 80. */
+  address: string
+  port: number
+  /** Where it really listens: the same, or a free port of 127.0.0.1 when that cannot be had. */
+  host: string
+  hostPort: number
+}
+
+export interface LoadBalancers {
+  /** Makes the listeners what the forwarding rules say; resolves when they listen. */
+  refresh: () => Promise<void>
+  listeners: () => Listener[]
+  /** A VM is gone or unhealthy: its connections are cut, so that clients connect anew. */
+  dropConnections(instance: string): void
+  close(): Promise<void>
+}
+
+interface Deps {
+  ctx: Context
+  vpc: Vpc
+  healthOf: HealthOf
+}
+
+interface Open {
+  server: Server
+  clients: Set<Socket>
+  listener: Listener
+}
+
+/** A VM on this machine answers within this, or it does not answer. */
+const CONNECT_TIMEOUT_MS = 1000
+
+export function createLoadBalancers({ ctx, vpc, healthOf }: Deps): LoadBalancers {
+  const { state, log } = ctx
+  const open = new Map<string, Open>()
+  const connections = new Map<string, Set<Socket>>()
+  let turn = 0
+  let pending: Promise<void> = Promise.resolve()
+
+  async function refreshNow(): Promise<void> {
+    const wanted = new Map<string, { rule: ForwardingRule; port: number }>()
+    for (const rule of Object.values(state.forwardingRules)) {
+      if (rule.IPProtocol !== 'TCP') {
+        log.warn('only TCP is forwarded by emulated load balancers', { rule: rule.name })
+        continue
+      }
+      for (const port of rule.ports) {
+        wanted.set(`${rule.id} ${rule.IPAddress} ${port}`, { rule, port: Number(port) })
+      }
+    }
+    for (const [key, one] of open) {
+      if (wanted.has(key)) continue
+      open.delete(key)
+      await closeListener(one)
+    }
+    for (const [key, { rule, port }] of wanted) {
+      if (!open.has(key)) open.set(key, await listen(rule, port))
+    }
+  }
+
+  async function listen(rule: ForwardingRule, port: number): Promise<Open> {
+    const clients = new Set<Socket>()
+    const server = createServer({ allowHalfOpen: true }, (client) => {
+      clients.add(client)
+      client.once('close', () => clients.delete(client))
+      client.on('error', () => client.destroy())
+      forward(rule, port, client).catch((error: unknown) => {
+        log.error('a load balancer broke', { rule: rule.name, error })
+        client.destroy()
+      })
+    })
+    const at = await bind(server, rule.IPAddress, port)
+    if (at.hostPort !== port || at.host !== rule.IPAddress) {
+      log.warn('a load balancer listens elsewhere: its own address cannot be had', {
+        address: `${rule.IPAddress}:${port}`,
+        listens: `${at.host}:${at.hostPort}`,
+      })
+    }
+    const region = nameOf(rule.region)
+    const listener = { rule: rule.name, region, address: rule.IPAddress, port, ...at }
+    return { server, clients, listener }
+  }
+
+  async function forward(rule: ForwardingRule, port: number, client: Socket): Promise<void> {
+    const service = state.backendServices[pathOf(rule.backendService, 'backendService')]
+    const candidates = service ? backends(service, client.remoteAddress ?? '') : []
+    for (const [path, instance] of candidates) {
+      const vmIp = instance.networkInterfaces[0]?.networkIP
+      const to = vpc.lookup(`${vmIp}>${rule.IPAddress}:${port}/tcp`)
+      const upstream = to ? await tryConnect(to) : undefined
+      if (!upstream) continue
+      join(path, client, upstream)
+      return
+    }
+    // Nobody listens: what a VM's kernel would answer.
+    client.resetAndDestroy()
+  }
+
+  /** Healthy VMs in turn; all of them when none is healthy, as Google's last resort. */
+  function backends(service: BackendService, source: string): [string, Instance][] {
+    const all = service.backends
+      .flatMap((backend) => runningMembers(ctx, managerPathOf(backend.group)))
+      .flatMap((path): [string, Instance][] => {
+        const instance = state.instances[path]
+        return instance?.status === 'RUNNING' ? [[path, instance]] : []
+      })
+    const healthy = all.filter(([path]) =>
+      service.healthChecks.every((link) => healthOf(pathOf(link, 'check'), path) === 'HEALTHY'),
+    )
+    const chosen = healthy.length > 0 ? healthy : all
+    const first = service.sessionAffinity === 'NONE' ? turn++ : fnv32(source)
+    const from = chosen.length > 0 ? first % chosen.length : 0
+    return [...chosen.slice(from), ...chosen.slice(0, from)]
+  }
+
+  function join(instance: string, client: Socket, upstream: Socket): void {
+    const sockets = connections.get(instance) ?? new Set()
+    connections.set(instance, sockets)
+    sockets.add(client)
+    upstream.on('error', () => client.resetAndDestroy())
+    client.on('error', () => upstream.destroy())
+    upstream.on('close', () => client.destroySoon())
+    client.on('close', () => {
+      upstream.destroy()
+      sockets.delete(client)
+    })
+    client.pipe(upstream)
+    upstream.pipe(client)
+  }
+
+  return {
+    refresh() {
+      pending = pending.then(refreshNow, refreshNow)
+      return pending
+    },
+    listeners: () => [...open.values()].map(({ listener }) => listener),
+    dropConnections(instance) {
+      for (const socket of connections.get(instance) ?? []) socket.resetAndDestroy()
+      connections.delete(instance)
+    },
+    async close() {
+      await pending.catch(() => {})
+      for (const one of open.values()) await closeListener(one)
+      open.clear()
+    },
+  }
+}
+
+/** True for the states in which a passthrough load balancer sends a VM nothing more. */
+export function isOutOfService(state: HealthState): boolean {
+  return state === 'UNHEALTHY' || state === 'TIMEOUT'
+}
+
+async function bind(
+  server: Server,
+  address: string,
+  port: number,
+): Promise<{ host: string; hostPort: number }> {
+  try {
+    await listenOn(server, address, port)
+  } catch {
+    // No such address (not Linux), a port below 1024 without the right to it, or it is taken.
+    await listenOn(server, '127.0.0.1', 0)
+  }
+  const at = server.address()
+  if (at === null || typeof at === 'string') throw new Error('a listener has no port')
+  return { host: at.address, hostPort: at.port }
+}
+
+function listenOn(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function closeListener({ server, clients }: Open): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    for (const client of clients) client.destroy()
+  })
+}
+
+function tryConnect(to: string): Promise<Socket | undefined> {
+  const [host = '', port = ''] = to.split(':')
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: Number(port), allowHalfOpen: true })
+    const timer = setTimeout(() => {
+      socket.destroy()
+      resolve(undefined)
+    }, CONNECT_TIMEOUT_MS)
+    socket.once('connect', () => {
+      clearTimeout(timer)
+      resolve(socket)
+    })
+    socket.once('error', () => {
+      clearTimeout(timer)
+      resolve(undefined)
+    })
+  })
+}

@@ -1,0 +1,40 @@
+// What an emulated VM is made of: the port between Compute Engine's emulator (names, states, groups)
+// and the drivers that give a VM a body. Drivers: process-machines.ts (a VM is a process tree on
+// loopback), memory-machines.ts (nothing runs; for tests).
+
+import type { Instance } from './state.ts'
+
+export interface VirtualMachine {
+  name: string
+  /** Google's id: with the name, one incarnation. */
+  id: string
+  /** `10.128.0.5`. */
+  internalIp: string
+  /** `10.4.5.0/24`. */
+  podRange: string
+  /** The instance as Compute Engine shows it now: its metadata may change while it runs. */
+  describe: () => Instance
+}
+
+/** A VM that went without being asked to. */
+export interface MachineExit {
+  name: string
+  id: string
+  /** `crash`: as when the host breaks; `shutdown`: the guest turned itself off. */
+  how: 'crash' | 'shutdown'
+}
+
+export interface Machines {
+  /** Powers it on with the disk of that name; resolves when it runs. Rejects when it cannot. */
+  boot(vm: VirtualMachine): Promise<void>
+  /** Asks the guest to shut down, and cuts the power after `graceMs`. Nothing of it runs afterwards. */
+  stop(name: string, graceMs: number): Promise<void>
+  /** Cuts the power: the whole tree at once. */
+  kill(name: string): Promise<void>
+  isAlive(name: string): boolean
+  deleteDisk(name: string): Promise<void>
+  /** Called for VMs that went by themselves; never for `stop` and `kill`. */
+  onExit(listener: (exit: MachineExit) => void): void
+  /** Kills all. */
+  close(): Promise<void>
+}

@@ -1,0 +1,47 @@
+// VMs without a body: they are alive when they were booted. For tests and simulation.
+
+import type { MachineExit, Machines, VirtualMachine } from './machines.ts'
+
+export interface MemoryMachines extends Machines {
+  /** Makes a VM go by itself, as a broken host or a guest's own shutdown would. */
+  crash(name: string, how?: MachineExit['how']): void
+  /** Boots fail from now on with this text (undefined: they succeed again). */
+  failBoots(why: string | undefined): void
+  running(): VirtualMachine[]
+}
+
+export function createMemoryMachines(): MemoryMachines {
+  const running = new Map<string, VirtualMachine>()
+  const listeners: ((exit: MachineExit) => void)[] = []
+  let failure: string | undefined
+  return {
+    async boot(vm) {
+      if (failure !== undefined) throw new Error(failure)
+      running.set(vm.name, vm)
+    },
+    async stop(name) {
+      running.delete(name)
+    },
+    async kill(name) {
+      running.delete(name)
+    },
+    isAlive: (name) => running.has(name),
+    async deleteDisk() {},
+    onExit(listener) {
+      listeners.push(listener)
+    },
+    async close() {
+      running.clear()
+    },
+    crash(name, how = 'crash') {
+      const vm = running.get(name)
+      if (!vm) throw new Error(`no machine ${name} runs`)
+      running.delete(name)
+      for (const listener of listeners) listener({ name, id: vm.id, how })
+    },
+    failBoots(why) {
+      failure = why
+    },
+    running: () => [...running.values()],
+  }
+}

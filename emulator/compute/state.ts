@@ -1,0 +1,230 @@
+// What the emulated Compute Engine knows, as plain data: it can be saved as JSON and restored, so
+// that VMs, groups and load balancers outlive a restart. Resources have the shape of Google's REST
+// API and are kept under their path without the project: `zones/us-east1-c/instances/x`.
+
+import { createHash } from 'node:crypto'
+import { formatTime } from '#shared/time.ts'
+
+export const API_ROOT = 'https://www.googleapis.com/compute/v1/'
+
+/** `zones/z`, `regions/r` or `global`. */
+export type Scope = string
+
+export interface Named {
+  kind: string
+  id: string
+  name: string
+  selfLink: string
+  creationTimestamp: string
+  zone?: string
+  region?: string
+  fingerprint?: string
+}
+
+export interface MetadataItem {
+  key: string
+  value: string
+}
+
+export interface Scheduling {
+  automaticRestart: boolean
+  preemptible: boolean
+  provisioningModel: 'STANDARD' | 'SPOT'
+  onHostMaintenance: 'MIGRATE' | 'TERMINATE'
+}
+
+/** What a template says of the VMs made from it; the part that instances share. */
+export interface InstanceProperties {
+  machineType: string
+  labels: Record<string, string>
+  metadata: { kind: 'compute#metadata'; fingerprint: string; items: MetadataItem[] }
+  scheduling: Scheduling
+  disks: Record<string, unknown>[]
+  networkInterfaces: Record<string, unknown>[]
+  serviceAccounts: Record<string, unknown>[]
+  tags: Record<string, unknown>
+  canIpForward: boolean
+}
+
+export interface InstanceTemplate extends Named {
+  description: string
+  properties: InstanceProperties
+}
+
+export interface NetworkInterface {
+  kind: 'compute#networkInterface'
+  name: string
+  network: string
+  networkIP: string
+  aliasIpRanges: { ipCidrRange: string; subnetworkRangeName: string }[]
+  accessConfigs: { kind: string; type: string; name: string; natIP: string }[]
+}
+
+export type MachineStatus = 'PROVISIONING' | 'STAGING' | 'RUNNING' | 'STOPPING' | 'TERMINATED'
+
+export interface Instance extends Named {
+  zone: string
+  status: MachineStatus
+  statusMessage?: string
+  machineType: string
+  labels: Record<string, string>
+  labelFingerprint: string
+  metadata: { kind: 'compute#metadata'; fingerprint: string; items: MetadataItem[] }
+  scheduling: Scheduling
+  disks: Record<string, unknown>[]
+  networkInterfaces: NetworkInterface[]
+  serviceAccounts: Record<string, unknown>[]
+  tags: Record<string, unknown>
+  canIpForward: boolean
+  lastStartTimestamp?: string
+  lastStopTimestamp?: string
+}
+
+export type MemberAction = 'NONE' | 'CREATING' | 'RECREATING' | 'DELETING'
+
+/** One VM that a group manages; the instance itself may not exist at the moment. */
+export interface GroupMember {
+  name: string
+  action: MemberAction
+  template: string
+  lastError?: { code: string; message: string; atMs: number }
+  /** How often it had to be repaired in a row, for back-off. */
+  repairs: number
+  retryAtMs: number
+  /** Since when it runs without a break. */
+  runningSinceMs?: number
+}
+
+export interface InstanceGroupManager extends Named {
+  zone: string
+  baseInstanceName: string
+  targetSize: number
+  /** The path of the template in use. */
+  instanceTemplate: string
+  versions: { instanceTemplate: string }[]
+  instanceGroup: string
+  updatePolicy: Record<string, unknown>
+  instanceLifecyclePolicy: Record<string, unknown>
+  autoHealingPolicies: { healthCheck: string; initialDelaySec: number }[]
+}
+
+/** What a group does beside what Google shows of it. */
+export interface GroupInternals {
+  members: GroupMember[]
+  isDeleting: boolean
+  /** How many names were given out: names are derived from it. */
+  named: number
+}
+
+export interface Address extends Named {
+  address: string
+  addressType: 'EXTERNAL'
+  status: 'RESERVED' | 'IN_USE'
+  networkTier: string
+  users: string[]
+}
+
+export interface HealthCheck extends Named {
+  type: string
+  checkIntervalSec: number
+  timeoutSec: number
+  healthyThreshold: number
+  unhealthyThreshold: number
+  httpHealthCheck?: { port: number; requestPath: string; portSpecification: string }
+  tcpHealthCheck?: { port: number; portSpecification: string }
+  logConfig: { enable: boolean }
+}
+
+export interface BackendService extends Named {
+  region: string
+  protocol: string
+  loadBalancingScheme: string
+  sessionAffinity: string
+  healthChecks: string[]
+  backends: { group: string; balancingMode: string }[]
+  connectionTrackingPolicy: Record<string, unknown>
+  connectionDraining: Record<string, unknown>
+  logConfig: Record<string, unknown>
+  fingerprint: string
+}
+
+export interface ForwardingRule extends Named {
+  region: string
+  IPAddress: string
+  IPProtocol: string
+  ports: string[]
+  portRange?: string
+  loadBalancingScheme: string
+  networkTier: string
+  backendService: string
+  labels: Record<string, string>
+  fingerprint: string
+}
+
+export interface Operation extends Named {
+  operationType: string
+  status: 'PENDING' | 'RUNNING' | 'DONE'
+  progress: number
+  targetLink: string
+  targetId?: string
+  user: string
+  insertTime: string
+  startTime?: string
+  endTime?: string
+  clientOperationId?: string
+  error?: { errors: { code: string; message: string }[] }
+  httpErrorStatusCode?: number
+  httpErrorMessage?: string
+}
+
+export interface ComputeState {
+  /** The next resource gets this number in its id. */
+  counter: number
+  /** The last host number that a VM got; see addressing.ts. */
+  lastHost: number
+  instanceTemplates: Record<string, InstanceTemplate>
+  instanceGroupManagers: Record<string, InstanceGroupManager>
+  groups: Record<string, GroupInternals>
+  instances: Record<string, Instance>
+  addresses: Record<string, Address>
+  healthChecks: Record<string, HealthCheck>
+  backendServices: Record<string, BackendService>
+  forwardingRules: Record<string, ForwardingRule>
+  operations: Record<string, Operation>
+}
+
+export function emptyState(): ComputeState {
+  return {
+    counter: 1,
+    lastHost: 1,
+    instanceTemplates: {},
+    instanceGroupManagers: {},
+    groups: {},
+    instances: {},
+    addresses: {},
+    healthChecks: {},
+    backendServices: {},
+    forwardingRules: {},
+    operations: {},
+  }
+}
+
+/** 19 digits like Google's: the second of creation and a counter. Never given twice. */
+export function newId(state: ComputeState, now: number): string {
+  return `${Math.floor(now / 1000)}${String(state.counter++).padStart(9, '0')}`
+}
+
+/** Google's timestamps: milliseconds and an offset, `2026-11-22T15:04:05.123-00:00`. */
+export function timestamp(now: number): string {
+  const fraction = String(Math.floor(now % 1000)).padStart(3, '0')
+  return `${formatTime(now).slice(0, -1)}.${fraction}-00:00`
+}
+
+/** A hash of the content, as optimistic locking needs it: another content, another fingerprint. */
+export function fingerprintOf(content: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify(content))
+    .digest()
+    .subarray(0, 8)
+    .toString('base64')
+}
