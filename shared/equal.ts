@@ -41,5 +41,5 @@ function isUnset(value: unknown, field: string): boolean {
   if (value === undefined || value === null) return true
   if (Array.isArray(value)) return value.length === 0
   if (!isRecord(value) || SAYS_SOMETHING_WHEN_EMPTY.has(field)) return false
-  return Object.values(value).every((each) => each === undefined || each === null)
+  return Object.entries(value).every(([name, each]) => isUnset(each, name))
 }

@@ -37,7 +37,7 @@ export const podKind: KindDefinition<Pod> = {
   applyDefaults: applyPodDefaults,
   validate: validatePod,
   hasStatus: true,
-  hasGeneration: true,
+  hasGeneration: false,
   fieldSelectors: {
     'spec.nodeName': (pod) => pod.spec.nodeName ?? '',
     'spec.restartPolicy': (pod) => pod.spec.restartPolicy ?? '',

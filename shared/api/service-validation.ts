@@ -232,7 +232,7 @@ function validateAddress(
   if (!isIp(address)) return [invalidValue('spec.clusterIPs[0]', address, NOT_AN_IP)]
   const refused = 'failed to allocate IP'
   if (!isInServiceRange(address)) {
-    const detail = `${refused} ${address}: provided IP (${address}) is not in the valid range. The range of valid IPs is ${SERVICE_RANGE}`
+    const detail = `${refused} ${address}: the provided IP (${address}) is not in the valid range. The range of valid IPs is ${SERVICE_RANGE}`
     return [invalidValue('spec.clusterIPs', addresses, detail)]
   }
   if (usedAddresses(context.reader, serviceIdentity(service)).has(address)) {
