@@ -3,12 +3,18 @@
 // Drivers: functions/adapters/cloud-tasks-timers.ts, emulator/adapters/process-timers.ts.
 // Contract: test/contract/timers.ts.
 
+import type { TOPICS } from './bus.ts'
+
+/** Who is woken: the reconcile function, or the cloud function. */
+export type WakeTopic = typeof TOPICS.changes | typeof TOPICS.cloud
+
 export interface Timers {
   /**
-   * Wakes the cluster at `atMs` (publishes its `changes` message). Asking again for the same
-   * cluster and time is one wake-up; an earlier time adds one. A time in the past fires at once.
+   * Wakes the cluster at `atMs`: publishes its message on `topic` (absent: `changes`). Asking again
+   * for the same cluster, time and topic is one wake-up; an earlier time adds one. A time in the
+   * past fires at once.
    */
-  wake(cluster: string, atMs: number): Promise<void>
+  wake(cluster: string, atMs: number, topic?: WakeTopic): Promise<void>
   /** Forgets what is pending; for shutdown. */
   close(): Promise<void>
 }
