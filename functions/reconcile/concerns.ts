@@ -1,0 +1,172 @@
+// Who must hear of what happened: nodes whose desired state has changed, and the cloud function.
+
+import type { ConfigMap, Secret } from '#shared/api/config.ts'
+import type { EndpointSlice } from '#shared/api/endpoint-slice.ts'
+import type { KubeObject } from '#shared/api/meta.ts'
+import type { NodePool } from '#shared/api/node-pool.ts'
+import type { Node } from '#shared/api/node.ts'
+import { conditionOf } from '#shared/api/conditions.ts'
+import type { Pod } from '#shared/api/pod.ts'
+import type { Service } from '#shared/api/service.ts'
+import { isEqual } from '#shared/equal.ts'
+import { splitKey } from '#shared/key.ts'
+import type { Key } from '#shared/key.ts'
+import type { Change, Revision } from '#shared/ports/store.ts'
+import type { Reader } from '#shared/view/reader.ts'
+import { usedBy } from '../api/agent/desired.ts'
+
+/** Every node. */
+export const EVERY_NODE = '*'
+
+/** The actor of the cloud function's own commits: it need not be told what it did. */
+const CLOUD_ACTOR = 'function:cloud'
+
+export interface Concerns {
+  /** Names; EVERY_NODE stands for all. */
+  nodes: Set<string>
+  cloud: boolean
+}
+
+/** Nobody, so far. */
+export function noConcerns(): Concerns {
+  return { nodes: new Set(), cloud: false }
+}
+
+/** Everybody: what a start from nothing cannot rule out. */
+export function allConcerns(reader: Reader): Concerns {
+  const services = reader.list('services') as readonly Service[]
+  const needsCloud =
+    reader.list('nodepools.container.wherry.dev').length > 0 ||
+    services.some(({ spec }) => spec.type === 'LoadBalancer')
+  const nodes = reader.list('nodes').length > 0 ? [EVERY_NODE] : []
+  return { nodes: new Set(nodes), cloud: needsCloud }
+}
+
+/** Whom the revisions concern, beside those who made them. */
+export function concernsOf(revisions: readonly Revision[], reader: Reader): Concerns {
+  const concerns = noConcerns()
+  for (const { cause, changes } of revisions) {
+    const found = noConcerns()
+    for (const change of changes) addConcerns(found, change, reader)
+    const [kind, name] = cause.actor.split(':')
+    if (kind === 'node' && name) found.nodes.delete(name)
+    if (cause.actor === CLOUD_ACTOR) found.cloud = false
+    addAll(concerns, found)
+  }
+  return concerns
+}
+
+/** Adds one set of concerns to another. */
+export function addAll(to: Concerns, more: Concerns): void {
+  for (const node of more.nodes) to.nodes.add(node)
+  to.cloud ||= more.cloud
+}
+
+function addConcerns(concerns: Concerns, change: Change, reader: Reader): void {
+  const { key, before, after } = change
+  switch (splitKey(key).resource) {
+    case 'pods':
+      for (const node of nodesOfPod(before as Pod | undefined, after as Pod | undefined)) {
+        concerns.nodes.add(node)
+      }
+      break
+    case 'nodes':
+      addNode(concerns, key, before as Node | undefined, after as Node | undefined)
+      break
+    case 'configmaps':
+    case 'secrets':
+      for (const node of nodesThatUse(reader, key, change)) concerns.nodes.add(node)
+      break
+    case 'services':
+      addService(concerns, before as Service | undefined, after as Service | undefined)
+      break
+    case 'endpointslices.discovery.k8s.io':
+      if (!hasSameTargets(before as EndpointSlice, after as EndpointSlice)) {
+        concerns.nodes.add(EVERY_NODE)
+      }
+      break
+    case 'nodepools.container.wherry.dev':
+      concerns.cloud ||= !isSamePool(before as NodePool | undefined, after as NodePool | undefined)
+      break
+    default:
+  }
+}
+
+/** A pod's status is the agent's own news; everything else is news for the agent. */
+function nodesOfPod(before: Pod | undefined, after: Pod | undefined): string[] {
+  const [from, to] = [before?.spec.nodeName, after?.spec.nodeName]
+  if (from === to && before && after && isSamePod(before, after)) return []
+  return [...new Set([from, to])].filter((node) => node !== undefined)
+}
+
+function isSamePod(before: Pod, after: Pod): boolean {
+  return (
+    before.metadata.uid === after.metadata.uid &&
+    before.metadata.deletionTimestamp === after.metadata.deletionTimestamp &&
+    before.metadata.deletionGracePeriodSeconds === after.metadata.deletionGracePeriodSeconds &&
+    isEqual(before.metadata.labels, after.metadata.labels) &&
+    isEqual(before.metadata.annotations, after.metadata.annotations) &&
+    isEqual(before.spec, after.spec)
+  )
+}
+
+function addNode(
+  concerns: Concerns,
+  key: Key,
+  before: Node | undefined,
+  after: Node | undefined,
+): void {
+  const { name } = splitKey(key)
+  if (!after || (before && !isEqual(before.spec, after.spec))) concerns.nodes.add(name)
+  const ready = (node: Node | undefined): string | undefined =>
+    node && conditionOf(node, 'Ready')?.status
+  concerns.cloud ||= ready(before) !== ready(after)
+}
+
+function addService(
+  concerns: Concerns,
+  before: Service | undefined,
+  after: Service | undefined,
+): void {
+  const isSameSpec = isEqual(before?.spec, after?.spec)
+  const isSameAddress = isEqual(before?.status?.loadBalancer, after?.status?.loadBalancer)
+  if (!isSameSpec || !isSameAddress) concerns.nodes.add(EVERY_NODE)
+  const isBalanced = [before, after].some((service) => service?.spec.type === 'LoadBalancer')
+  const isSame =
+    isSameSpec && before?.metadata.deletionTimestamp === after?.metadata.deletionTimestamp
+  concerns.cloud ||= isBalanced && (!isSame || !isSameAddress)
+}
+
+function hasSameTargets(
+  before: EndpointSlice | undefined,
+  after: EndpointSlice | undefined,
+): boolean {
+  return (
+    isEqual(before?.endpoints, after?.endpoints) &&
+    isEqual(before?.ports, after?.ports) &&
+    isEqual(before?.metadata.labels, after?.metadata.labels)
+  )
+}
+
+function isSamePool(before: NodePool | undefined, after: NodePool | undefined): boolean {
+  return (
+    before !== undefined &&
+    after !== undefined &&
+    isEqual(before.spec, after.spec) &&
+    isEqual(before.status, after.status) &&
+    before.metadata.deletionTimestamp === after.metadata.deletionTimestamp
+  )
+}
+
+/** The nodes of the pods that read a ConfigMap or Secret whose data changed. */
+function nodesThatUse(reader: Reader, key: Key, { before, after }: Change): string[] {
+  const dataOf = (object: KubeObject | undefined): unknown => {
+    const { data, binaryData } = (object ?? {}) as Partial<ConfigMap & Secret>
+    return { data, binaryData }
+  }
+  if (before && after && isEqual(dataOf(before), dataOf(after))) return []
+  return (reader.list('pods', splitKey(key).namespace) as readonly Pod[]).flatMap((pod) => {
+    const node = pod.spec.nodeName
+    return node && usedBy(pod).includes(key) ? [node] : []
+  })
+}
