@@ -1,0 +1,78 @@
+// The node agent's program: reads the environment, puts the agent together, and watches the power.
+//
+// Environment: GCE_METADATA_HOST, WHERRY_RUNTIME (process), WHERRY_NETWORK (loopback),
+// WHERRY_STATE_DIR, WHERRY_IMAGES (folders, separated like PATH), WHERRY_VPC_URL, and what the Pub/Sub
+// client reads (PUBSUB_EMULATOR_HOST). Standard input is the power cord where it is a pipe: when it
+// closes, everything is dead at once. SIGTERM is the power button: containers are asked to stop.
+
+import { fstatSync, mkdirSync } from 'node:fs'
+import { delimiter, join, resolve } from 'node:path'
+import { startAgent } from './agent.ts'
+import { createLineLog } from './log.ts'
+import { openAddressPool } from './network/address-pool.ts'
+import { createLoopback } from './network/loopback.ts'
+import { openVpcRoutes } from './network/vpc-routes.ts'
+import { openMetadata } from './node/metadata.ts'
+import { untilDone } from './node/retry.ts'
+import { createProcessRuntime } from './runtime/process.ts'
+
+/** What a VM gives its programs between the power button and the end. */
+const SHUTDOWN_SECONDS = 10
+
+const log = createLineLog((line) => void process.stdout.write(line))
+
+async function main(env: NodeJS.ProcessEnv): Promise<void> {
+  const { WHERRY_RUNTIME: runtimeName = 'process', WHERRY_NETWORK: networkName = 'loopback' } = env
+  if (runtimeName !== 'process') throw new Error(`unknown WHERRY_RUNTIME: ${runtimeName}`)
+  if (networkName !== 'loopback') throw new Error(`unknown WHERRY_NETWORK: ${networkName}`)
+  const stateDir = resolve(needed(env, 'WHERRY_STATE_DIR'))
+  mkdirSync(stateDir, { recursive: true })
+  const images = (env['WHERRY_IMAGES'] ?? '').split(delimiter).filter(Boolean)
+  const runtime = createProcessRuntime({ images, stateDir })
+  watchPower(() => runtime.cutPower())
+
+  const metadata = openMetadata(env['GCE_METADATA_HOST'] ?? 'metadata.google.internal')
+  const booting = new AbortController()
+  const readFacts = () => metadata.facts()
+  const facts = await untilDone('reading the metadata', readFacts, log, booting.signal)
+  const pool = openAddressPool(facts.podRange, join(stateDir, 'addresses.json'))
+  const network = createLoopback({
+    node: { name: facts.name, ip: facts.ip },
+    pool,
+    routes: openVpcRoutes(needed(env, 'WHERRY_VPC_URL'), facts.name),
+  })
+  const now = (): number => Date.now()
+  const agent = await startAgent({ facts, metadata, runtime, network, pool, stateDir, log, now })
+  process.once('SIGTERM', () => {
+    void agent.shutDown(SHUTDOWN_SECONDS).finally(() => process.exit(0))
+  })
+}
+
+function watchPower(cut: () => void): void {
+  const input = fstatSync(0)
+  if (!input.isFIFO() && !input.isSocket()) return
+  const off = (): void => {
+    cut()
+    process.exit(1)
+  }
+  process.stdin.on('end', off)
+  process.stdin.on('error', off)
+  process.stdin.resume()
+}
+
+function needed(env: NodeJS.ProcessEnv, name: string): string {
+  const value = env[name]
+  if (!value) throw new Error(`${name} is not set`)
+  return value
+}
+
+process.on('uncaughtException', (error) => {
+  // Whoever starts the agent again starts with a clean record; it ends the containers left here.
+  log.error('the agent has failed', { error })
+  process.exit(1)
+})
+
+main(process.env).catch((error: unknown) => {
+  log.error('the agent could not start', { error })
+  process.exit(1)
+})

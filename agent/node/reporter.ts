@@ -1,0 +1,223 @@
+// Tells the API what is new, and only that, in as few reports as possible: news of one moment go
+// together, a pod that is about to be ready is told once, events ride along with statuses.
+
+import type { NodeEvent, NodeReport, PodReport, ReportAnswer } from '#shared/api/agent-wire.ts'
+import type { Node } from '#shared/api/node.ts'
+import type { Pod, PodStatus } from '#shared/api/pod.ts'
+import { isEqual } from '#shared/equal.ts'
+import type { Log } from '#shared/ports/log.ts'
+import type { Version } from '#shared/ports/store.ts'
+import type { PodNews } from '../pods/node-context.ts'
+import { ApiError } from './api-client.ts'
+import { createEventGate } from './event-gate.ts'
+import { untilDone } from './retry.ts'
+
+export interface ReporterOptions {
+  send: (report: NodeReport) => Promise<ReportAnswer>
+  log: Log
+  signal: AbortSignal
+  now: () => number
+  /** Pods of a report that are not this node's any more. */
+  onUnknown: (pods: ReportAnswer['unknown']) => void
+}
+
+/** News wait this long for company. */
+const TOGETHER_MS = 75
+/** A pod whose first probe is still out waits at most this long. */
+const SETTLE_MS = 1000
+/** Events alone wait longer: a status usually follows. */
+const EVENTS_MS = 1100
+const EVENTS_MAX = 500
+
+interface Pending {
+  news: PodNews
+  dueAt: number
+}
+
+export class Reporter {
+  readonly #options: ReporterOptions
+  readonly #told = new Map<string, PodStatus>()
+  readonly #pending = new Map<string, Pending>()
+  readonly #gone = new Set<string>()
+  readonly #retold = new Map<string, string>()
+  readonly #gate = createEventGate()
+  #events: { event: NodeEvent; dueAt: number }[] = []
+  #node: Node | undefined
+  #timer: NodeJS.Timeout | undefined
+  #timerAt = Infinity
+  #isSending = false
+  /** The newest version that one of our reports made. */
+  #version: Version = ''
+
+  constructor(options: ReporterOptions) {
+    this.#options = options
+  }
+
+  /** The Node is told at once. */
+  tellNode(node: Node): void {
+    this.#node = node
+    this.#schedule(0)
+  }
+
+  tellPod(news: PodNews): void {
+    const { uid } = news
+    if (this.#gone.has(uid)) return
+    const told = this.#told.get(uid)
+    // While a report is under way nobody knows yet what the API was told.
+    if (!news.isGone && !this.#isSending && told && isEqual(told, news.status)) {
+      this.#pending.delete(uid)
+      return
+    }
+    const now = this.#options.now()
+    const before = this.#pending.get(uid)
+    const wait = news.isSettling ? SETTLE_MS : TOGETHER_MS
+    const dueAt = Math.min(before?.dueAt ?? Infinity, now + wait)
+    this.#pending.set(uid, { news, dueAt })
+    this.#schedule(dueAt - now)
+  }
+
+  tellEvent(event: NodeEvent): void {
+    const now = this.#options.now()
+    if (!this.#gate.admit(event, now)) return
+    if (this.#events.length >= EVENTS_MAX) this.#events.shift()
+    this.#events.push({ event, dueAt: now + EVENTS_MS })
+    this.#schedule(EVENTS_MS)
+  }
+
+  /** True when the API has taken the news that this pod is gone. */
+  isGoneTold(uid: string): boolean {
+    return this.#gone.has(uid)
+  }
+
+  /**
+   * Compares what the API has stored (as of `version`) with what it was told: somebody else may have
+   * changed it (a pod of a node that was thought dead). What differs is told once more.
+   */
+  compare(pods: readonly Pod[], version: Version): void {
+    if (version < this.#version || this.#isSending) return
+    for (const { metadata, status } of pods) {
+      const told = this.#told.get(metadata.uid)
+      if (!told || this.#pending.has(metadata.uid) || isSameInShort(told, status)) continue
+      // Once for each stored version: what the API will not keep is not told for ever.
+      if (this.#retold.get(metadata.uid) === metadata.resourceVersion) continue
+      this.#retold.set(metadata.uid, metadata.resourceVersion ?? '')
+      this.#told.delete(metadata.uid)
+      const { namespace = '', name, uid } = metadata
+      this.tellPod({ namespace, name, uid, status: told, isGone: false, isSettling: false })
+    }
+  }
+
+  /** Forgets a pod that was disposed of. */
+  forget(uid: string): void {
+    this.#told.delete(uid)
+    this.#pending.delete(uid)
+    this.#gone.delete(uid)
+    this.#retold.delete(uid)
+  }
+
+  #schedule(ms: number): void {
+    const at = this.#options.now() + ms
+    if (at >= this.#timerAt || this.#isSending || this.#options.signal.aborted) return
+    clearTimeout(this.#timer)
+    this.#timerAt = at
+    this.#timer = setTimeout(() => void this.#flush(), Math.max(0, ms))
+  }
+
+  async #flush(): Promise<void> {
+    this.#timerAt = Infinity
+    if (this.#isSending) return
+    const { log, signal, send } = this.#options
+    const batch = this.#take()
+    if (batch) {
+      this.#isSending = true
+      try {
+        const call = (): Promise<ReportAnswer> => send(batch.report)
+        const answer = await untilDone('the report', call, log, signal, isRefusal)
+        this.#taken(batch.news, answer)
+      } catch (error) {
+        if (!signal.aborted) log.error('the API refuses a report', { error })
+      }
+      this.#isSending = false
+    }
+    this.#scheduleRest()
+  }
+
+  /** What is due, with everything that is ready to go along. */
+  #take(): { report: NodeReport; news: PodNews[] } | undefined {
+    const now = this.#options.now()
+    // A timer may come a moment early.
+    const isDue = ({ dueAt }: { dueAt: number }): boolean => dueAt <= now + 1
+    const pending = [...this.#pending.values()]
+    if (!this.#node && !pending.some(isDue) && !this.#events.some(isDue)) return undefined
+    const news = pending
+      .filter((each) => isDue(each) || !each.news.isSettling)
+      .map((each) => each.news)
+    for (const { uid } of news) this.#pending.delete(uid)
+    // Events of a pod whose status is still to come go with that status.
+    const [later, events] = partition(
+      this.#events,
+      (each) => !isDue(each) && this.#pending.has(each.event.pod?.uid ?? ''),
+    )
+    this.#events = later
+    const report: NodeReport = {
+      ...(this.#node ? { node: this.#node } : {}),
+      ...(news.length > 0 ? { pods: news.map(reportOf) } : {}),
+      ...(events.length > 0 ? { events: events.map(({ event }) => event) } : {}),
+    }
+    this.#node = undefined
+    return { report, news }
+  }
+
+  #taken(news: readonly PodNews[], answer: ReportAnswer): void {
+    if (answer.version && answer.version > this.#version) this.#version = answer.version
+    for (const { uid, status, isGone } of news) {
+      if (isGone) this.#gone.add(uid)
+      this.#told.set(uid, status)
+      const pending = this.#pending.get(uid)
+      if (pending && !pending.news.isGone && isEqual(pending.news.status, status)) {
+        this.#pending.delete(uid)
+      }
+    }
+    if (answer.unknown.length > 0) this.#options.onUnknown(answer.unknown)
+  }
+
+  #scheduleRest(): void {
+    const times = [...this.#pending.values(), ...this.#events].map(({ dueAt }) => dueAt)
+    if (this.#node) times.push(0)
+    if (times.length > 0) this.#schedule(Math.max(0, Math.min(...times) - this.#options.now()))
+  }
+}
+
+/** Sending it again would not help. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof ApiError && [400, 413, 415, 422].includes(error.status)
+}
+
+function reportOf({ namespace, name, uid, status, isGone }: PodNews): PodReport {
+  return { namespace, name, uid, status, ...(isGone ? { isGone } : {}) }
+}
+
+/** What others act on: phase, readiness, restarts. */
+function isSameInShort(a: PodStatus, b: PodStatus | undefined): boolean {
+  return isEqual(short(a), short(b))
+}
+
+function short(status: PodStatus | undefined): unknown {
+  return {
+    phase: status?.phase,
+    podIP: status?.podIP,
+    conditions: (status?.conditions ?? [])
+      .filter(({ type }) => type === 'Ready' || type === 'ContainersReady')
+      .map(({ type, status: word }) => `${type}=${word}`)
+      .sort(),
+    containers: (status?.containerStatuses ?? []).map(({ name, ready, restartCount }) => ({
+      name,
+      ready,
+      restartCount,
+    })),
+  }
+}
+
+function partition<T>(list: readonly T[], test: (each: T) => boolean): [T[], T[]] {
+  return [list.filter(test), list.filter((each) => !test(each))]
+}

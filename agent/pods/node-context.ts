@@ -1,0 +1,37 @@
+// What a pod's worker needs from the node it runs on. main.ts fills it in; tests too.
+
+import type { Service } from '#shared/api/service.ts'
+import type { Log } from '#shared/ports/log.ts'
+import type { PodStatus } from '#shared/api/pod.ts'
+import type { NodeEvent } from '#shared/api/agent-wire.ts'
+import type { Address, Network } from '../network/network.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import type { Configuration } from './env.ts'
+
+export interface NodeContext {
+  readonly nodeName: string
+  readonly hostIP: string
+  readonly allocatable: { cpuMillis: number; memoryBytes: number }
+  /** Where the API answers: KUBERNETES_SERVICE_HOST and _PORT. */
+  readonly api: Address
+  readonly stateDir: string
+  readonly runtime: Runtime
+  readonly network: Network
+  readonly log: Log
+  now: () => number
+  /** What the node's pods refer to, as last read. */
+  configuration(): Configuration
+  services(): readonly Service[]
+  /** The pod's news. `isSettling`: more is about to come, wait a little. */
+  publish(news: PodNews): void
+  event(event: NodeEvent): void
+}
+
+export interface PodNews {
+  namespace: string
+  name: string
+  uid: string
+  status: PodStatus
+  isGone: boolean
+  isSettling: boolean
+}

@@ -1,0 +1,138 @@
+// All pods of this node: one worker for each, as the desired state says.
+
+import { readdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isPodTerminal } from '#shared/api/pod-conditions.ts'
+import type { DesiredState } from '#shared/api/agent-wire.ts'
+import type { ConfigMap, Secret } from '#shared/api/config.ts'
+import type { Pod } from '#shared/api/pod.ts'
+import type { Configuration } from './env.ts'
+import type { NodeContext } from './node-context.ts'
+import { PodWorker } from './worker.ts'
+
+export class Pods {
+  readonly #node: NodeContext
+  readonly #isGoneTold: (uid: string) => boolean
+  readonly #forget: (uid: string) => void
+  readonly #workers = new Map<string, PodWorker>()
+  #versions = ''
+  #isFirst = true
+
+  /** `isGoneTold`: the API knows that the pod has ended; `forget`: nothing more will be told of it. */
+  constructor(
+    node: NodeContext,
+    isGoneTold: (uid: string) => boolean,
+    forget: (uid: string) => void,
+  ) {
+    this.#node = node
+    this.#isGoneTold = isGoneTold
+    this.#forget = forget
+  }
+
+  /** Starts, changes and stops workers. Services must have been applied before. */
+  async apply(desired: DesiredState): Promise<void> {
+    const wanted = new Map(desired.pods.map((pod) => [pod.metadata.uid, pod]))
+    if (this.#isFirst) await this.#removeStrangers(wanted)
+    this.#isFirst = false
+    for (const [uid, worker] of this.#workers) {
+      if (wanted.has(uid)) continue
+      if (worker.record.isFinished) await this.#dispose(uid, worker)
+      else worker.leave()
+    }
+    for (const [uid, pod] of wanted) this.#applyPod(uid, pod)
+    const versions = [...desired.configMaps, ...desired.secrets].map(versionOf).join(' ')
+    if (versions === this.#versions) return
+    this.#versions = versions
+    for (const worker of this.#workers.values()) await worker.configurationChanged()
+  }
+
+  /** The API says that these are not this node's pods any more. */
+  dropUnknown(pods: readonly { uid: string }[]): void {
+    for (const { uid } of pods) {
+      const worker = this.#workers.get(uid)
+      if (!worker) continue
+      if (worker.record.isFinished) void this.#dispose(uid, worker)
+      else worker.leave()
+    }
+  }
+
+  /** True while a pod waits for a ConfigMap or Secret that was not there when it was last read. */
+  isWaitingForConfiguration(): boolean {
+    return [...this.#workers.values()].some((worker) => worker.isWaitingForConfiguration())
+  }
+
+  /** The worker of a pod by its name, the newest where one replaced another. */
+  find(namespace: string, name: string): PodWorker | undefined {
+    return [...this.#workers.values()].findLast(
+      ({ record: { pod } }) => pod.metadata.namespace === namespace && pod.metadata.name === name,
+    )
+  }
+
+  all(): PodWorker[] {
+    return [...this.#workers.values()]
+  }
+
+  /** Stops all containers politely; nothing is told any more. */
+  async shutDown(graceSeconds: number): Promise<void> {
+    await Promise.all(this.all().map((worker) => worker.shutDown(graceSeconds)))
+  }
+
+  #applyPod(uid: string, pod: Pod): void {
+    const worker = this.#workers.get(uid)
+    if (worker) {
+      worker.update(pod)
+      return
+    }
+    if (this.#isGoneTold(uid)) return
+    if (isPodTerminal(pod)) {
+      if (pod.metadata.deletionTimestamp) this.#tellGone(pod)
+      return
+    }
+    const created = new PodWorker(pod, this.#node)
+    this.#workers.set(uid, created)
+    created.update(pod)
+  }
+
+  /** A pod that ended before this agent began: only its record is left to go. */
+  #tellGone(pod: Pod): void {
+    const { namespace = '', name, uid } = pod.metadata
+    const status = pod.status ?? {}
+    this.#node.publish({ namespace, name, uid, status, isGone: true, isSettling: false })
+  }
+
+  async #dispose(uid: string, worker: PodWorker): Promise<void> {
+    this.#workers.delete(uid)
+    this.#forget(uid)
+    await worker.dispose()
+  }
+
+  /** Files of pods that went while this agent was not there. */
+  async #removeStrangers(wanted: ReadonlyMap<string, Pod>): Promise<void> {
+    const folder = join(this.#node.stateDir, 'pods')
+    for (const uid of list(folder)) {
+      if (!wanted.has(uid)) await rm(join(folder, uid), { recursive: true, force: true })
+    }
+  }
+}
+
+/** ConfigMaps and Secrets by name, as pods refer to them. */
+export function configurationOf(desired: DesiredState | undefined): Configuration {
+  const byName = <T extends ConfigMap | Secret>(objects: readonly T[] | undefined) =>
+    new Map(
+      (objects ?? []).map((each) => [`${each.metadata.namespace}/${each.metadata.name}`, each]),
+    )
+  return { configMaps: byName(desired?.configMaps), secrets: byName(desired?.secrets) }
+}
+
+function versionOf({ metadata }: ConfigMap | Secret): string {
+  return `${metadata.uid}@${metadata.resourceVersion ?? ''}`
+}
+
+function list(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}

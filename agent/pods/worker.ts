@@ -1,0 +1,275 @@
+// Carries out the plan of one pod (plan.ts). Everything that happens to a pod ends in #next(), which
+// asks the plan again; steps under way are marked in the record before the first await, so nothing is
+// done twice.
+
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Pod, PodStatus } from '#shared/api/pod.ts'
+import type { LogFile } from '../logs/log-file.ts'
+import type { Exec } from '../runtime/runtime.ts'
+import { raise } from './back-off.ts'
+import { PodContainers } from './containers.ts'
+import type { NodeContext } from './node-context.ts'
+import { planPod } from './plan.ts'
+import type { Action } from './plan.ts'
+import { gapsOf, volumeFolder } from './prepare.ts'
+import { newPodRecord, specOf } from './record.ts'
+import type { PodRecord } from './record.ts'
+import { ERR_IMAGE_PULL_MS, mergeConditions, statusOf } from './status.ts'
+import { contentOf, VolumeRefused } from './volumes.ts'
+import { writeVolume } from './volume-folder.ts'
+
+const DEFAULT_GRACE_SECONDS = 30
+const TIMEOUT_MAX = 2 ** 31 - 1
+
+export class PodWorker {
+  readonly record: PodRecord
+  readonly #node: NodeContext
+  readonly #containers: PodContainers
+  #timer: NodeJS.Timeout | undefined
+  #last: PodStatus | undefined
+  #isClosed = false
+
+  constructor(pod: Pod, node: NodeContext) {
+    this.record = newPodRecord(pod, node.now())
+    this.#node = node
+    this.#containers = new PodContainers({
+      record: this.record,
+      node,
+      onChange: () => this.#next(),
+      event: (...what) => this.#event(...what),
+    })
+    if (!pod.status?.startTime) this.#announceGaps()
+  }
+
+  /** The pod as it is wanted now. */
+  update(pod: Pod): void {
+    const before = this.record.pod
+    this.record.pod = pod
+    if (pod.metadata.deletionTimestamp) {
+      this.#leave(pod.metadata.deletionGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS)
+    } else if (before !== pod) this.#restartChanged(before)
+    this.#next()
+  }
+
+  /** It is not this node's pod any more. */
+  leave(): void {
+    this.#leave(this.#grace())
+    this.#next()
+  }
+
+  /** ConfigMaps or Secrets have changed: what waited for them is tried again, files follow. */
+  async configurationChanged(): Promise<void> {
+    const { record } = this
+    record.setUpRetryAt = undefined
+    for (const container of record.containers) {
+      if (container.waiting?.reason === 'CreateContainerConfigError') container.retryAt = undefined
+    }
+    if (record.setUp === 'yes' && !record.isFinished) {
+      // A source that is missing now keeps the files that are there, as kubelet does.
+      await this.#writeVolumes().catch(() => undefined)
+    }
+    this.#next()
+  }
+
+  /** True while it waits for a ConfigMap or Secret that was not there. */
+  isWaitingForConfiguration(): boolean {
+    const { record } = this
+    if (record.isFinished || record.leaving) return false
+    return (
+      record.setUpRetryAt !== undefined ||
+      record.containers.some(({ waiting }) => waiting?.reason === 'CreateContainerConfigError')
+    )
+  }
+
+  logOf(
+    name: string,
+    isPrevious: boolean,
+  ): { path: string; live: LogFile | undefined } | undefined {
+    return this.#containers.logOf(name, isPrevious)
+  }
+
+  exec(name: string, argv: readonly string[]): Exec | undefined {
+    return this.#containers.exec(name, argv)
+  }
+
+  /** Ids of its running containers, for statistics. */
+  running(): { name: string; id: string }[] {
+    return this.#containers.running()
+  }
+
+  /** Forgets it, its files and timers. Only when it has finished. */
+  async dispose(): Promise<void> {
+    this.#close()
+    await rm(this.#folder(), { recursive: true, force: true })
+  }
+
+  /** The machine shuts down: nothing is started or told any more. */
+  async shutDown(graceSeconds: number): Promise<void> {
+    this.#close()
+    await this.#containers.stopAll(graceSeconds)
+  }
+
+  #close(): void {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+  }
+
+  #leave(graceSeconds: number): void {
+    const { record } = this
+    const isShorter = record.leaving !== undefined && record.leaving.graceSeconds > graceSeconds
+    if (record.leaving && !isShorter) return
+    record.leaving = { graceSeconds }
+    if (isShorter) this.#containers.hurry(graceSeconds)
+  }
+
+  #restartChanged(before: Pod): void {
+    for (const container of this.record.containers) {
+      const { name } = container
+      if (specOf(before, name).image === specOf(this.record.pod, name).image) continue
+      container.retryAt = undefined
+      if (container.step !== 'running' || container.kind === 'init') continue
+      const why = `Container ${name} definition changed, will be restarted`
+      container.condemned = { graceSeconds: this.#grace(), why }
+    }
+  }
+
+  #next(): void {
+    if (this.#isClosed) return
+    const { actions, wakeAt } = planPod(this.record, this.#node.now())
+    for (const action of actions) this.#do(action)
+    clearTimeout(this.#timer)
+    const at = Math.min(wakeAt ?? Infinity, this.#relabelAt())
+    if (at !== Infinity) {
+      const ms = Math.min(Math.max(at - this.#node.now(), 1), TIMEOUT_MAX)
+      this.#timer = setTimeout(() => this.#next(), ms)
+    }
+    this.#publish()
+  }
+
+  #do(action: Action): void {
+    switch (action.do) {
+      case 'setUp':
+        void this.#setUp()
+        break
+      case 'start':
+        void this.#containers.start(action.container)
+        break
+      case 'stop':
+        void this.#containers.stop(action.container, action.graceSeconds, action.why)
+        break
+      case 'fail':
+        this.record.failed = { reason: action.reason, message: action.message }
+        this.#event('Warning', action.reason, action.message)
+        setImmediate(() => this.#next())
+        break
+      case 'finish':
+        void this.#finish()
+        break
+    }
+  }
+
+  /** When a failed pull becomes a back-off to the eye. */
+  #relabelAt(): number {
+    const now = this.#node.now()
+    const times = this.record.containers
+      .filter(({ waiting }) => waiting?.reason === 'ErrImagePull')
+      .map(({ refusals }) => refusals.raisedAt + ERR_IMAGE_PULL_MS)
+      .filter((at) => at > now)
+    return Math.min(Infinity, ...times)
+  }
+
+  #publish(): void {
+    const { record } = this
+    const { namespace = '', name, uid } = record.pod.metadata
+    const before = mergeConditions(this.#last, record.pod.status)
+    const status = statusOf(record, before, this.#node.hostIP, this.#node.now())
+    this.#last = status
+    // A pod that is going says so once, at the end.
+    if (record.leaving && !record.isFinished) return
+    const isSettling =
+      record.setUp === 'busy' ||
+      record.containers.some(({ step, isSettling }) => step === 'starting' || isSettling)
+    const isGone = record.leaving !== undefined
+    this.#node.publish({ namespace, name, uid, status, isGone, isSettling })
+  }
+
+  async #setUp(): Promise<void> {
+    const { record } = this
+    record.setUp = 'busy'
+    try {
+      record.podIP = await this.#node.network.addPod(record.pod.metadata.uid)
+      await this.#writeVolumes()
+      record.setUp = 'yes'
+      record.setUpRetryAt = undefined
+    } catch (error) {
+      const now = this.#node.now()
+      record.setUps = raise(record.setUps, now, now)
+      record.setUpRetryAt = now + record.setUps.ms
+      record.setUp = 'no'
+      const why = error instanceof Error ? error.message : String(error)
+      if (error instanceof VolumeRefused) this.#event('Warning', 'FailedMount', why)
+      else {
+        this.#event('Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${why}`)
+      }
+    }
+    this.#next()
+  }
+
+  async #writeVolumes(): Promise<void> {
+    const { pod } = this.record
+    for (const volume of pod.spec.volumes ?? []) {
+      const folder = volumeFolder(this.#node.stateDir, pod.metadata.uid, volume.name)
+      try {
+        const content = contentOf(volume, this.#containers.facts(), this.#node.configuration())
+        await mkdir(folder, { recursive: true })
+        if (content.is === 'files') await writeVolume(folder, content.files)
+      } catch (error) {
+        if (!(error instanceof VolumeRefused)) throw error
+        const what = `MountVolume.SetUp failed for volume "${volume.name}" : ${error.message}`
+        throw new VolumeRefused(what, { cause: error })
+      }
+    }
+  }
+
+  async #finish(): Promise<void> {
+    const { record } = this
+    record.isFinished = true
+    await this.#node.network.removePod(record.pod.metadata.uid)
+    await rm(join(this.#folder(), 'volumes'), { recursive: true, force: true })
+    this.#next()
+  }
+
+  #announceGaps(): void {
+    const { pod } = this.record
+    const { runtime } = this.#node
+    const limits = pod.spec.containers.flatMap(({ resources }) =>
+      runtime.notEnforced({
+        limits: {
+          ...(resources?.limits?.['cpu'] ? { cpuMillis: 1 } : {}),
+          ...(resources?.limits?.['memory'] ? { memoryBytes: 1 } : {}),
+        },
+      }),
+    )
+    const gaps = [...new Set([...limits, ...gapsOf(pod)])]
+    if (gaps.length === 0) return
+    const name = runtime.version.split(':')[0]
+    const what = `Not enforced by the ${name} runtime on this node: ${gaps.join(', ')}`
+    this.#event('Warning', 'LimitsNotEnforced', what)
+  }
+
+  #grace(): number {
+    return this.record.pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS
+  }
+
+  #event(type: 'Normal' | 'Warning', reason: string, message: string, fieldPath?: string): void {
+    if (this.#isClosed) return
+    const { namespace = '', name, uid } = this.record.pod.metadata
+    const pod = { namespace, name, uid }
+    this.#node.event({ pod, type, reason, message, ...(fieldPath ? { fieldPath } : {}) })
+  }
+
+  #folder(): string {
+    return join(this.#node.stateDir, 'pods', this.record.pod.metadata.uid)
+  }
+}

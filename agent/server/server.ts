@@ -1,0 +1,191 @@
+// The agent's own HTTP server, at port 10250 of the VM's address as kubelet's:
+//
+//   GET /healthz                                  no token: what the cloud's health checker asks
+//   GET /containerLogs/NAMESPACE/POD/CONTAINER    ?follow &previous &tailLines &sinceSeconds &sinceTime
+//                                                 &timestamps &limitBytes &stream
+//   GET /stats/summary                            memory and CPU of the running containers
+//   WS  /exec/NAMESPACE/POD/CONTAINER             ?command=…&stdin=&stdout=&stderr=&tty= (exec.ts)
+//   WS  /portForward/NAMESPACE/POD                ?port= (port-forward.ts)
+//
+// All but /healthz need the bearer token that the api function has.
+
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer } from 'ws'
+import type { Log } from '#shared/ports/log.ts'
+import type { Address, Network } from '../network/network.ts'
+import type { Pods } from '../pods/pods.ts'
+import type { PodWorker } from '../pods/worker.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { serveExec } from './exec.ts'
+import { HttpError } from './http-error.ts'
+import { serveLogs } from './logs.ts'
+import { servePortForward } from './port-forward.ts'
+import { summaryOf } from './summary.ts'
+
+export interface ServerOptions {
+  token: string
+  nodeName: string
+  pods: Pods
+  runtime: Runtime
+  network: Network
+  log: Log
+}
+
+export interface AgentServer {
+  readonly address: Address
+  close(): void
+}
+
+const PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io']
+const HEALTH_MS = 2000
+
+/** Listens on a free port of 127.0.0.1. */
+export async function startServer(options: ServerOptions): Promise<AgentServer> {
+  const server = createServer((request, response) => {
+    answer(options, request, response).catch((error: unknown) => fail(options, response, error))
+  })
+  const sockets = new WebSocketServer({
+    noServer: true,
+    handleProtocols: (offered) => PROTOCOLS.find((each) => offered.has(each)) ?? false,
+  })
+  server.on('upgrade', (request, socket, head) => {
+    try {
+      upgrade(options, sockets, request, socket, head)
+    } catch (error) {
+      refuseUpgrade(socket, error)
+    }
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  return {
+    address: { host: '127.0.0.1', port },
+    close() {
+      for (const client of sockets.clients) client.terminate()
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}
+
+async function answer(
+  options: ServerOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://agent')
+  const [, what, ...rest] = url.pathname.split('/')
+  if (request.method !== 'GET') throw new HttpError(405, 'method not allowed')
+  if (what === 'healthz') {
+    await healthy(options.runtime)
+    response.end('ok')
+    return
+  }
+  authorize(options, request)
+  if (what === 'containerLogs' && rest.length === 3) {
+    const { worker, container } = find(options, rest)
+    await serveLogs(worker, container, url.searchParams, response)
+    return
+  }
+  if (url.pathname === '/stats/summary') {
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify(await summaryOf(options)))
+    return
+  }
+  throw new HttpError(404, 'not found')
+}
+
+function upgrade(
+  options: ServerOptions,
+  sockets: WebSocketServer,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): void {
+  authorize(options, request)
+  const url = new URL(request.url ?? '/', 'http://agent')
+  const [, what, ...rest] = url.pathname.split('/')
+  if (what === 'exec' && rest.length === 3) {
+    const { worker, container } = find(options, rest)
+    if (!worker.running().some(({ name }) => name === container)) {
+      throw new HttpError(400, `container ${container} is not running`)
+    }
+    sockets.handleUpgrade(request, socket, head, (client) =>
+      serveExec(client, worker, container, url.searchParams),
+    )
+    return
+  }
+  if (what === 'portForward' && rest.length === 2) {
+    const { worker } = find(options, rest)
+    const port = Number(url.searchParams.get('port'))
+    sockets.handleUpgrade(request, socket, head, (client) =>
+      servePortForward(client, options.network.locate(worker.record.podIP ?? '', port), port),
+    )
+    return
+  }
+  throw new HttpError(404, 'not found')
+}
+
+/** The runtime answers in time: what a load balancer must know before it sends traffic here. */
+async function healthy(runtime: Runtime): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new HttpError(503, 'the runtime does not answer')), HEALTH_MS)
+  })
+  try {
+    await Promise.race([runtime.ping(), late])
+  } catch (error) {
+    if (error instanceof HttpError) throw error
+    throw new HttpError(503, `the runtime does not work: ${String(error)}`)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function authorize({ token }: ServerOptions, request: IncomingMessage): void {
+  const given = request.headers.authorization ?? ''
+  // Hashes have one length, which the comparison needs, and tell nothing by their time.
+  const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
+  if (token && timingSafeEqual(hash(given), hash(`Bearer ${token}`))) return
+  throw new HttpError(401, 'Unauthorized')
+}
+
+function find(
+  { pods }: ServerOptions,
+  [namespace = '', name = '', container = '']: readonly string[],
+): { worker: PodWorker; container: string } {
+  const worker = pods.find(decodeURIComponent(namespace), decodeURIComponent(name))
+  if (!worker) throw new HttpError(404, `pod "${name}" not found on this node`)
+  const wanted = decodeURIComponent(container)
+  const isThere = worker.record.containers.some((each) => each.name === wanted)
+  if (wanted && !isThere) {
+    throw new HttpError(400, `container ${wanted} is not valid for pod ${name}`)
+  }
+  return { worker, container: wanted }
+}
+
+function fail({ log }: ServerOptions, response: ServerResponse, error: unknown): void {
+  if (!(error instanceof HttpError)) log.error('a request to the agent failed', { error })
+  const { status, message } =
+    error instanceof HttpError ? error : { status: 500, message: 'internal error' }
+  if (response.headersSent) response.destroy()
+  else {
+    response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' })
+    response.end(`${message}\n`)
+  }
+}
+
+function refuseUpgrade(socket: Duplex, error: unknown): void {
+  const { status, message } =
+    error instanceof HttpError ? error : { status: 500, message: 'internal error' }
+  socket.end(
+    `HTTP/1.1 ${status} Refused\r\ncontent-type: text/plain; charset=utf-8\r\n` +
+      `content-length: ${Buffer.byteLength(message) + 1}\r\nconnection: close\r\n\r\n${message}\n`,
+  )
+}
