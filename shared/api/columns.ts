@@ -1,7 +1,7 @@
 // Pieces of `kubectl get` tables that many kinds share: columns by name, ages, and lists of texts.
 
 import { humanDuration, parseTime } from '../time.ts'
-import type { Cell, Column, PrintContext } from './kind.ts'
+import type { Column, PrintContext } from './kind.ts'
 import type { KubeObject } from './meta.ts'
 
 /** The first column of every table but Event's. */
@@ -19,17 +19,6 @@ export const AGE_COLUMN: Column = {
   type: 'string',
   priority: 0,
   description: 'Time since the object was created.',
-}
-
-/** The table of kinds for which Kubernetes has none of its own. */
-export const PLAIN_COLUMNS: readonly Column[] = [
-  NAME_COLUMN,
-  { name: 'Created At', type: 'date', priority: 0, description: 'When the object was created.' },
-]
-
-/** Cells of PLAIN_COLUMNS. */
-export function plainCells(object: KubeObject): Cell[] {
-  return [object.metadata.name, object.metadata.creationTimestamp]
 }
 
 /** A column that is always shown. */

@@ -94,11 +94,6 @@ export function tooMany(field: FieldPath, count: number, max: number): Cause {
   return cause('FieldValueTooMany', field, `Too many: ${count}`, `must have at most ${max} items`)
 }
 
-/** The value has the wrong JSON type. */
-export function wrongType(field: FieldPath, value: unknown, detail: string): Cause {
-  return cause('FieldValueTypeInvalid', field, `Invalid value: ${shown(value)}`, detail)
-}
-
 /** What apimachinery says of a number below 0. */
 export const IS_NEGATIVE = 'must be greater than or equal to 0'
 

@@ -14,9 +14,6 @@ const RANGE_SIZE = 2 ** 12
 /** The address of the API itself (service `kubernetes` in `default`): the first of the range. */
 export const API_SERVICE_IP = toAddress(RANGE_START + 1)
 
-/** The address of the cluster's DNS (service `kube-dns` in `kube-system`): the tenth. */
-export const DNS_SERVICE_IP = toAddress(RANGE_START + 10)
-
 /** Addresses that are never given to a service which asks for none. */
 const KEPT = 16
 

@@ -2,6 +2,7 @@
 
 import type { ConfigMap } from '../api/config.ts'
 import type { KubeObject } from '../api/meta.ts'
+import { API_SERVICE_IP } from '../api/service-addresses.ts'
 import type { Service } from '../api/service.ts'
 import { derivedUid } from '../hash.ts'
 import { formatTime } from '../time.ts'
@@ -10,9 +11,6 @@ import { formatTime } from '../time.ts'
 export const ROOT_CA_CONFIG_MAP = 'kube-root-ca.crt'
 
 const NAMESPACES = ['default', 'kube-node-lease', 'kube-public', 'kube-system']
-
-/** First address of the service range, as in Kubernetes. */
-const KUBERNETES_SERVICE_IP = '34.118.224.1'
 
 export interface BootstrapInput {
   /** Milliseconds since 1970. */
@@ -53,8 +51,8 @@ function kubernetesService(metadata: KubeObject['metadata']): Service {
     metadata: { ...metadata, labels: { component: 'apiserver', provider: 'kubernetes' } },
     spec: {
       type: 'ClusterIP',
-      clusterIP: KUBERNETES_SERVICE_IP,
-      clusterIPs: [KUBERNETES_SERVICE_IP],
+      clusterIP: API_SERVICE_IP,
+      clusterIPs: [API_SERVICE_IP],
       internalTrafficPolicy: 'Cluster',
       ipFamilies: ['IPv4'],
       ipFamilyPolicy: 'SingleStack',

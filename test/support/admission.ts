@@ -61,8 +61,11 @@ export function defaulted<T extends KubeObject>(object: T, situation: Situation 
 }
 
 /** What is wrong with an object once its defaults are in: `field: message` for each cause. */
-export function refusals(object: KubeObject, situation: Situation = {}): string[] {
-  const draft = defaulted(object, situation)
+export function refusals(
+  object: KubeObject & { spec?: object; involvedObject?: object },
+  situation: Situation = {},
+): string[] {
+  const draft: KubeObject = defaulted(object, situation)
   const causes = kindOfObject(draft)?.validate?.(draft, admission(situation)) ?? []
   return causes.map((cause) => `${cause.field}: ${cause.message}`)
 }
