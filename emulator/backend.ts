@@ -2,8 +2,8 @@
 // Pub/Sub emulators where they can run, else the memory store and our own Pub/Sub server. Either way
 // the agents and functions speak to Pub/Sub through Google's client library.
 
-import { Firestore } from '@google-cloud/firestore'
 import { createFirestoreStore } from '#functions/adapters/firestore-store.ts'
+import { openFirestore } from '#functions/adapters/open-firestore.ts'
 import { createPubsubBus, type PubsubBus } from '#functions/adapters/pubsub-bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
@@ -53,9 +53,11 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
   const ownPubsub = pubsub ? undefined : await startPubsubServer({ clock, log })
   const pubsubHost = pubsub?.host ?? ownPubsub?.host ?? ''
   const bus = createPubsubBus({ projectId: project, clock, log, host: pubsubHost, create: true })
-  const database = firestore ? openFirestore(project, firestore.host) : undefined
-  const store = database
-    ? createFirestoreStore({ firestore: database, clock, log })
+  const connection = firestore
+    ? openFirestore({ projectId: project, host: firestore.host })
+    : undefined
+  const store = connection
+    ? createFirestoreStore({ connection, clock, log })
     : createMemoryStore({ clock })
   return {
     store,
@@ -70,13 +72,9 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
     },
     stop: async () => {
       await bus.close()
-      await database?.terminate()
+      await connection?.close()
       await ownPubsub?.stop()
       await emulators.stop()
     },
   }
-}
-
-function openFirestore(projectId: string, host: string): Firestore {
-  return new Firestore({ projectId, host, ssl: false, ignoreUndefinedProperties: true })
 }

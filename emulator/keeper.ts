@@ -39,6 +39,8 @@ export interface Keeper {
   restore(): Promise<{ clusters: number; compute: unknown }>
   /** From now on saves soon after each change. */
   start(): Promise<void>
+  /** Something that is not an object has changed: Compute Engine's part. */
+  changed(): void
   /** Saves a last time and ends. */
   stop(): Promise<void>
 }
@@ -101,6 +103,10 @@ export function createKeeper(deps: KeeperDeps): Keeper {
 
   return {
     restore: () => restore(deps),
+    // Before everything is kept, saving would lose what is not there yet.
+    changed: () => {
+      if (readers.size > 0) saveSoon()
+    },
     start: async () => {
       await (await views.open(FLEET)).catchUp()
       await keep(FLEET)

@@ -1,0 +1,252 @@
+// Brings the whole system up on one machine: backend, Google's side, control plane, endpoints. The
+// composition of the second body; emulator/main.ts adds the terminal and the example.
+
+import { join } from 'node:path'
+import { PassThroughClient } from 'google-auth-library'
+import { createGoogleCompute } from '#functions/adapters/google-compute.ts'
+import { createSystemClock } from '#functions/adapters/system-clock.ts'
+import { createLiveViews } from '#functions/cluster/create-live-views.ts'
+import type { LiveViews } from '#functions/cluster/live-view.ts'
+import {
+  composeApi,
+  composeCloud,
+  composeReconcile,
+  composeSignals,
+  composeSweep,
+  type Ports,
+} from '#functions/compose.ts'
+import { createGke } from '#functions/gke/app.ts'
+import type { GkeDeps } from '#functions/gke/service.ts'
+import type { Log } from '#shared/ports/log.ts'
+import { createFileLog } from './adapters/file-log.ts'
+import { createProcessTimers } from './adapters/process-timers.ts'
+import { openBackend, type Backend } from './backend.ts'
+import { openCloudSide, type CloudSide } from './cloud-side.ts'
+import { createClusterEndpoints, type ClusterEndpoints } from './cluster-endpoints.ts'
+import { localAgents, localAuthentication, localProbes } from './control-plane.ts'
+import { startDeliveries } from './deliveries.ts'
+import { createIdentitySigner, type IdentitySigner } from './google/identity.ts'
+import type { Home } from './home.ts'
+import { createKeeper, type Keeper } from './keeper.ts'
+import type { Terminal } from './terminal.ts'
+import { createAuthority, type Authority } from './tls.ts'
+
+export interface LocalOptions {
+  home: Home
+  /** The repository: where the agent and the examples are. */
+  root: string
+  env: Readonly<Record<string, string | undefined>>
+  terminal: Terminal
+}
+
+export interface Local {
+  backend: Backend
+  cloud: CloudSide
+  endpoints: ClusterEndpoints
+  gke: GkeDeps
+  views: LiveViews
+  authority: Authority
+  adminToken: string
+  log: Log
+  /** Clusters that were there from before. */
+  restored: number
+  /** Saves and ends everything that was started, VMs first. */
+  stop(): Promise<void>
+}
+
+export const PROJECT = 'demo-wherry'
+export const ZONE = 'us-east1-c'
+const REGION = 'us-east1'
+const AUDIENCE = 'https://wherry.local'
+const FIRST_CLUSTER_PORT = 16_443
+
+/** Ends in the order given, whatever one of them does; the first failure is thrown in the end. */
+class Ends {
+  readonly #ends: (() => Promise<void> | void)[] = []
+
+  add(end: () => Promise<void> | void): void {
+    this.#ends.unshift(end)
+  }
+
+  async run(): Promise<void> {
+    const failures: unknown[] = []
+    for (const end of this.#ends.splice(0)) {
+      try {
+        await end()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
+  }
+}
+
+/** Starts everything. What was started already is ended when a later part fails. */
+export async function startLocal(options: LocalOptions): Promise<Local> {
+  const ends = new Ends()
+  try {
+    return await start(options, ends)
+  } catch (error) {
+    await ends.run().catch(() => undefined)
+    throw error
+  }
+}
+
+async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): Promise<Local> {
+  const clock = createSystemClock()
+  const log = createFileLog({ path: home.path('wherry.log'), clock })
+  const backend = await terminal.step('data and messages', async (note) => {
+    const opened = await openBackend({ project: PROJECT, dir: home.path('logs'), clock, log, env })
+    ends.add(opened.stop)
+    note(opened.summary)
+    return opened
+  })
+  const identity = await createIdentitySigner(home.path('identity.key'))
+  const authority = await createAuthority(home.dir)
+  const views = createLiveViews({ store: backend.store, clock, log })
+  ends.add(() => views.close())
+
+  const parts: {
+    gke?: ReturnType<typeof createGke>
+    compute?: () => unknown
+    changed?: () => void
+  } = {}
+  const keeper = createKeeper({
+    views,
+    clock,
+    log,
+    file: home.path('state.json'),
+    saveCompute: () => parts.compute?.(),
+  })
+  const restored = await terminal.step('state of last time', async (note) => {
+    const found = await keeper.restore()
+    note(found.clusters > 0 ? `${found.clusters} cluster(s)` : 'none')
+    return found
+  })
+  const cloud = await openCloudSide({
+    project: PROJECT,
+    dir: home.dir,
+    portFile: home.path('gcloud-port'),
+    agent: { program: join(root, 'agent/main.ts'), images: [join(root, 'examples')] },
+    pubsubHost: backend.pubsubHost,
+    bus: backend.bus,
+    identity,
+    clock,
+    log,
+    saved: restored.compute,
+    onChange: () => keeper.changed(),
+    rest: () => {
+      if (!parts.gke) throw new Error('the GKE API is not up yet')
+      return parts.gke
+    },
+  })
+  ends.add(cloud.stop)
+  parts.compute = () => cloud.compute.save()
+  const compute = createGoogleCompute({
+    project: PROJECT,
+    region: REGION,
+    clock,
+    endpoint: { host: '127.0.0.1', port: cloud.port, protocol: 'http' },
+    authClient: new PassThroughClient(),
+  })
+  ends.add(() => compute.close())
+  const timers = createProcessTimers({ clock, bus: backend.bus })
+  ends.add(() => timers.close())
+  const ports: Ports = { store: backend.store, bus: backend.bus, timers, compute, clock, log }
+  const adminToken = home.secret('admin-token')
+  const endpoints = openApi({ ports, views, backend, cloud, authority, identity, home, adminToken })
+  ends.add(() => endpoints.close())
+  const gke: GkeDeps = { ...ports, views, access: (cluster) => endpoints.access(cluster) }
+  parts.gke = createGke({
+    ...gke,
+    log,
+    project: PROJECT,
+    authenticate: localAuthentication({
+      project: PROJECT,
+      adminToken,
+      audience: AUDIENCE,
+      identity,
+      views,
+    }),
+  })
+  await terminal.step('control plane', async (note) => {
+    await endpoints.start()
+    ends.add(await startDeliveries({ ...ports, ...functionsOf(ports, { endpoints, authority }) }))
+    await cloud.compute.start()
+    await keep(keeper, ends)
+    note('api, reconcile, cloud, signals, sweep')
+  })
+  return {
+    backend,
+    cloud,
+    endpoints,
+    gke,
+    views,
+    authority,
+    adminToken,
+    log,
+    restored: restored.clusters,
+    stop: () => ends.run(),
+  }
+}
+
+async function keep(keeper: Keeper, ends: Ends): Promise<void> {
+  await keeper.start()
+  ends.add(() => keeper.stop())
+}
+
+function openApi(parts: {
+  ports: Ports
+  views: LiveViews
+  backend: Backend
+  cloud: CloudSide
+  authority: Authority
+  identity: IdentitySigner
+  home: Home
+  adminToken: string
+}): ClusterEndpoints {
+  const { ports, views, identity, adminToken } = parts
+  const authenticate = localAuthentication({
+    project: PROJECT,
+    adminToken,
+    audience: AUDIENCE,
+    identity,
+    views,
+  })
+  const app = composeApi(ports, {
+    views,
+    authenticate,
+    probes: localProbes({ ...parts, ...ports }),
+    agentEndpoint: localAgents(views, parts.cloud.vpc),
+    route: ({ host, path }) => {
+      const cluster = endpoints.clusterOf(host)
+      return cluster ? { cluster, path } : undefined
+    },
+  })
+  const endpoints = createClusterEndpoints({
+    app,
+    authority: parts.authority,
+    views,
+    log: ports.log,
+    file: parts.home.path('endpoints.json'),
+    firstPort: FIRST_CLUSTER_PORT,
+  })
+  return endpoints
+}
+
+function functionsOf(
+  ports: Ports,
+  { endpoints, authority }: { endpoints: ClusterEndpoints; authority: Authority },
+): Pick<Parameters<typeof startDeliveries>[0], 'reconcile' | 'cloud' | 'signals' | 'sweep'> {
+  return {
+    reconcile: composeReconcile(ports),
+    cloud: composeCloud(ports, {
+      apiUrl: (cluster: string) => endpoints.urlOf(cluster) ?? '',
+      apiCa: () => authority.certificatePem,
+      audience: AUDIENCE,
+      pubsubProject: PROJECT,
+    }),
+    signals: composeSignals(ports),
+    sweep: composeSweep(ports),
+  }
+}
