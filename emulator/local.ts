@@ -22,6 +22,7 @@ import { createFileLog } from './adapters/file-log.ts'
 import { createProcessTimers } from './adapters/process-timers.ts'
 import { openBackend, type Backend } from './backend.ts'
 import { openCloudSide, type CloudSide } from './cloud-side.ts'
+import type { Listener } from './compute/load-balancer.ts'
 import { createClusterEndpoints, type ClusterEndpoints } from './cluster-endpoints.ts'
 import { localAgents, localAuthentication, localProbes } from './control-plane.ts'
 import { startDeliveries } from './deliveries.ts'
@@ -50,6 +51,8 @@ export interface Local {
   log: Log
   /** Clusters that were there from before. */
   restored: number
+  /** How a browser on this machine opens a load balancer's address and port. */
+  urlOfAddress(address: string, port: number): string | undefined
   /** Saves and ends everything that was started, VMs first. */
   stop(): Promise<void>
 }
@@ -186,6 +189,7 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
     adminToken,
     log,
     restored: restored.clusters,
+    urlOfAddress: (address, port) => urlOf(cloud.compute.listeners(), address, port),
     stop: () => ends.run(),
   }
 }
@@ -249,4 +253,12 @@ function functionsOf(
     signals: composeSignals(ports),
     sweep: composeSweep(ports),
   }
+}
+
+/** Where a listener really is; port 80 needs no mention. */
+function urlOf(listeners: readonly Listener[], address: string, port: number): string | undefined {
+  const listener = listeners.find((each) => each.address === address && each.port === port)
+  if (!listener) return undefined
+  const { host, hostPort } = listener
+  return hostPort === 80 ? `http://${host}` : `http://${host}:${hostPort}`
 }
