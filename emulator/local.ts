@@ -60,6 +60,8 @@ export interface Local {
 export const PROJECT = 'demo-wherry'
 export const ZONE = 'us-east1-c'
 const REGION = 'us-east1'
+/** The shortest interval that Google's health checks allow. */
+const HEALTH_CHECK_SECONDS = 1
 const AUDIENCE = 'https://wherry.local'
 const FIRST_CLUSTER_PORT = 16_443
 
@@ -245,6 +247,8 @@ function functionsOf(
   return {
     reconcile: composeReconcile(ports),
     cloud: composeCloud(ports, {
+      region: REGION,
+      healthCheckIntervalSeconds: HEALTH_CHECK_SECONDS,
       apiUrl: (cluster: string) => endpoints.urlOf(cluster) ?? '',
       apiCa: () => authority.certificatePem,
       audience: AUDIENCE,

@@ -12,7 +12,6 @@ import { createApi } from './api/app.ts'
 import type { ApiDeps } from './api/deps.ts'
 import { createCloud, type CloudConfig } from './cloud/cloud.ts'
 import { createLiveViews } from './cluster/create-live-views.ts'
-import { continueTeardown, isLeaving } from './clusters/teardown.ts'
 import { createReconcile } from './reconcile/reconcile.ts'
 import { createSignals } from './signals/signals.ts'
 import { createSweep } from './sweep/sweep.ts'
@@ -47,14 +46,8 @@ export function composeReconcile(ports: Ports): OnMessage {
 }
 
 export function composeCloud(ports: Ports, config: CloudConfig): OnMessage {
-  const views = createLiveViews(ports)
-  const cloud = createCloud({ ...ports, views, config })
-  return (message) =>
-    forCluster(message, async (cluster) => {
-      await cloud.handle(cluster)
-      const live = await views.open(cluster)
-      if (isLeaving(live.current)) await continueTeardown({ ...ports, views }, cluster)
-    })
+  const cloud = createCloud({ ...ports, views: createLiveViews(ports), config })
+  return (message) => forCluster(message, (cluster) => cloud.handle(cluster))
 }
 
 export function composeSignals(ports: Ports): OnMessage {
