@@ -2,18 +2,18 @@
 // emulator. Deterministic: same clock, same calls, same versions and same costs. It counts what
 // Firestore would bill (functions/adapters/firestore-store.ts), so that a ledger holds for both.
 
+import { planWrites } from '#functions/adapters/firestore-plan.ts'
+import { contentOfCommit } from '#functions/adapters/revision-content.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import type { Key } from '#shared/key.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import {
-  commitTooLarge,
   logExpired,
-  objectTooLarge,
   promisedBefore,
   refuseSenseless,
   staleWrite,
 } from '#shared/ports/store-rules.ts'
-import { COMMIT_BYTES_MAX, NO_VERSION, OBJECT_BYTES_MAX } from '#shared/ports/store.ts'
+import { NO_VERSION, OBJECT_BYTES_MAX } from '#shared/ports/store.ts'
 import type {
   Change,
   Checkpoint,
@@ -83,9 +83,9 @@ class MemoryStore implements CountedStore {
   // oxlint-disable-next-line typescript/require-await
   async commit(cluster: string, commit: Commit): Promise<Revision> {
     refuseSenseless(commit)
-    refuseOversize(commit)
     const state = this.#cluster(cluster)
     this.#refuseStale(state, commit)
+    refuseOversize(state, cluster, commit)
     const version = this.#nextVersion()
     const changes: Change[] = commit.writes.map(({ key, object }) => {
       const before = state.objects.get(key)
@@ -154,6 +154,7 @@ class MemoryStore implements CountedStore {
     this.#usage.reads++
     const old = state.checkpoint
     if (old && old.version >= checkpoint.version) return
+    this.#usage.reads += Math.max(1, old ? partsOf(old) : 0)
     this.#usage.writes += 1 + partsOf(checkpoint)
     if (old) this.#usage.deletes += partsOf(old)
     state.checkpoint = frozenCopy(checkpoint)
@@ -207,9 +208,11 @@ class MemoryStore implements CountedStore {
     const changes: ClusterChange[] = []
     let found = 0
     for (const [cluster, { log }] of this.#data.clusters) {
-      const news = log.filter(({ revision }) => Number(revision.version) >= sinceMs * 1000)
+      const since = (micros: number): LogEntry[] =>
+        log.filter(({ revision }) => Number(revision.version) >= micros)
+      const news = since(sinceMs * 1000)
       const newest = news.at(-1)
-      found += news.length
+      found += since(sinceMs * 1000 - OVERLAP_MICROS).length
       if (!newest) continue
       const due = news.flatMap(({ revision }) => revision.requeueAtMs ?? [])
       changes.push({
@@ -278,15 +281,26 @@ function withVersion(object: KubeObject, version: Version): KubeObject {
   return { ...object, metadata: { ...object.metadata, resourceVersion: version } }
 }
 
-function refuseOversize(commit: Commit): void {
-  let total = 0
+/** As Firestore would: only what may be too large is measured as it would be stored. */
+function refuseOversize(state: MemoryCluster, cluster: string, commit: Commit): void {
+  const befores = new Map<Key, KubeObject>()
+  let bytes = 0
   for (const { key, object } of commit.writes) {
-    if (!object) continue
-    const bytes = Buffer.byteLength(JSON.stringify(object))
-    if (bytes > OBJECT_BYTES_MAX) throw objectTooLarge(key, bytes)
-    total += bytes
+    const before = state.objects.get(key)
+    if (before) befores.set(key, before)
+    bytes += JSON.stringify([object, object, before]).length
   }
-  if (total > COMMIT_BYTES_MAX) throw commitTooLarge(total)
+  if (bytes * 3 < OBJECT_BYTES_MAX) return
+  const content = contentOfCommit(commit, befores)
+  planWrites({
+    cluster,
+    commit,
+    content,
+    befores,
+    segment: '',
+    revisionPath: '',
+    nameOf: (path) => path,
+  })
 }
 
 /** A checkpoint of anything takes one document beside its head here; big ones are not measured. */

@@ -17,7 +17,8 @@ function copy(value: unknown): unknown {
 
 /** Freezes a value that nobody else holds (just parsed), through and through. */
 export function frozen<T>(value: T): T {
-  if (typeof value !== 'object' || value === null) return value
+  // What is frozen was frozen here, all of it.
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
   for (const member of Object.values(value)) frozen(member)
   return Object.freeze(value)
 }
