@@ -141,7 +141,9 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
       bus.close()
     },
   }
-  await api.seed(['namespaces', namespace('default')])
+  if (!view.current.get(keyOf('namespaces', '', 'default'))) {
+    await api.seed(['namespaces', namespace('default')])
+  }
   return api
 }
 

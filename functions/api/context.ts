@@ -1,7 +1,6 @@
 // One request as its handler sees it: who asks which cluster for what, and what it may use.
 
 import type { KindDefinition } from '#shared/api/kind.ts'
-import type { Reader } from '#shared/view/reader.ts'
 import type { LiveView } from '../cluster/live-view.ts'
 import { negotiate, type Shape } from './accept.ts'
 import type { ApiDeps, Identity } from './deps.ts'
@@ -65,9 +64,4 @@ export function isDryRun(values: readonly string[]): boolean {
     }
   }
   return values.length > 0
-}
-
-/** What was read may be a little stale: enough for who may only be told less because of it. */
-export function staleReader(context: ApiContext): Reader {
-  return context.view.current
 }

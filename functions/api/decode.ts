@@ -12,6 +12,7 @@ import {
 import type { ApiContext } from './context.ts'
 import { badRequest } from './errors.ts'
 import { checkFields } from './field-check.ts'
+import { decodeProtobuf } from './protobuf.ts'
 import type { Body } from './strategy.ts'
 
 /** What the body must be. */
@@ -68,7 +69,7 @@ export function parse(bytes: Uint8Array, mediaType: string): ParsedBody {
     case YAML_TYPE:
       return { value: objectOf(parseYamlText(textOf(bytes))) }
     case PROTOBUF_TYPE:
-      throw unsupportedMediaType([JSON_TYPE, YAML_TYPE])
+      return { value: objectOf(decodeProtobuf(bytes).object) }
     default:
       throw unsupportedMediaType([JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE])
   }
