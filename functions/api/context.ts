@@ -49,7 +49,7 @@ export function answer(
 ): Promise<Response> {
   return send(body, {
     ...options,
-    warnings: context.warnings,
+    warnings: [...new Set(context.warnings)],
     acceptEncoding: context.request.headers.get('accept-encoding'),
   })
 }

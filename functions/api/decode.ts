@@ -90,8 +90,8 @@ function objectOf(value: unknown): Body {
   return value as Body
 }
 
-/** Fills in what is missing, refuses what is another kind. */
-function checkKind(value: Body, accepted: readonly Expected[]): Expected {
+/** Fills in what is missing, refuses what is another kind. Error: BadRequest. */
+export function checkKind(value: Body, accepted: readonly Expected[]): Expected {
   const [first] = accepted
   if (!first) throw new Error('nothing would be accepted')
   const kind = textMember(value, 'kind')

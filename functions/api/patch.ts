@@ -1,39 +1,105 @@
-// PATCH bodies, applied: RFC 7396 merge patches.
+// PATCH bodies: which language a patch is in, and what comes out when it is applied to an object.
 
+import { decodeObject } from '#shared/api/schema/decode.ts'
+import { duplicateFields } from '#shared/api/schema/duplicate-fields.ts'
+import { schemaOf } from '#shared/api/schema/schema.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
-import { readBody } from './body.ts'
+import { isObject, type JsonObject } from '#shared/patch/json.ts'
+import { applyMergePatch } from '#shared/patch/merge-patch.ts'
+import { applyStrategicMergePatch } from '#shared/patch/strategic-merge-patch.ts'
+import {
+  mediaTypeOf,
+  parseJson,
+  parseYamlText,
+  readBody,
+  textOf,
+  unsupportedMediaType,
+} from './body.ts'
 import type { ApiContext } from './context.ts'
-import { parse, type Expected } from './decode.ts'
+import { checkKind, type Expected } from './decode.ts'
+import { badRequest } from './errors.ts'
+import { applyJsonPatch } from './json-patch.ts'
 import type { Body } from './strategy.ts'
+import { fieldValidationOf } from './write-options.ts'
 
-/** The patch in the body. */
-export async function readPatch(context: ApiContext): Promise<Body> {
-  return parse(await readBody(context.request), '').value
-}
+const JSON_PATCH = 'application/json-patch+json'
+const MERGE = 'application/merge-patch+json'
+const STRATEGIC = 'application/strategic-merge-patch+json'
+const APPLY = 'application/apply-patch+yaml'
 
-/** The patched object. */
-export function applyPatch(
-  _context: ApiContext,
-  patch: Body,
-  old: KubeObject,
-  _expected: Expected,
-): Body {
-  return { ...old, ...mergedRecord(old, patch) }
-}
+export type Patch =
+  | { type: 'json'; operations: unknown }
+  | { type: 'merge' | 'strategic' | 'apply'; object: JsonObject; duplicates: string[] }
 
-function merged(value: unknown, patch: unknown): unknown {
-  return isRecord(patch) ? mergedRecord(isRecord(value) ? value : {}, patch) : patch
-}
-
-function mergedRecord(value: object, patch: Record<string, unknown>): Record<string, unknown> {
-  const result: Record<string, unknown> = { ...value }
-  for (const [name, member] of Object.entries(patch)) {
-    if (member === null) delete result[name]
-    else result[name] = merged(result[name], member)
+/** The patch in the body. Errors: UnsupportedMediaType, BadRequest, RequestEntityTooLarge. */
+export async function readPatch({ request }: ApiContext): Promise<Patch> {
+  const bytes = await readBody(request)
+  switch (mediaTypeOf(request)) {
+    case JSON_PATCH:
+      return { type: 'json', operations: parseJson(textOf(bytes)) }
+    case MERGE:
+      return objectPatch('merge', textOf(bytes))
+    case STRATEGIC:
+      return objectPatch('strategic', textOf(bytes))
+    case APPLY:
+      return applyConfiguration(textOf(bytes))
+    default:
+      throw unsupportedMediaType([JSON_PATCH, MERGE, STRATEGIC, APPLY])
   }
-  return result
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+function objectPatch(type: 'merge' | 'strategic', text: string): Patch {
+  const object = parseJson(text)
+  if (!isObject(object)) {
+    throw badRequest('json: cannot unmarshal array into Go value of type map[string]interface {}')
+  }
+  return { type, object, duplicates: duplicateFields(text) }
+}
+
+/** Clients put JSON into it as often as YAML: JSON is parsed as what it is, to keep its faults. */
+function applyConfiguration(text: string): Patch {
+  const isJson = text.trimStart().startsWith('{')
+  const object = isJson ? parseJson(text) : parseYamlText(text)
+  if (!isObject(object)) throw badRequest('error decoding YAML: it is not an object')
+  return { type: 'apply', object, duplicates: isJson ? duplicateFields(text) : [] }
+}
+
+/** The patched object, its fields checked against the schema. Errors: BadRequest, Invalid. */
+export function applyPatch(
+  context: ApiContext,
+  patch: Patch,
+  old: KubeObject,
+  expected: Expected,
+): Body {
+  const { group, version, kind } = expected
+  const schema = schemaOf(group, version, kind)
+  if (!schema) throw new Error(`there is no schema of ${group}/${version} ${kind}`)
+  const patched: Body = patchedObject(patch, { ...old }, schema)
+  checkKind(patched, [expected])
+  const duplicates = patch.type === 'json' ? [] : patch.duplicates
+  const decoded = decodeObject(
+    patched,
+    { kind, version, schema },
+    fieldValidationOf(context),
+    duplicates,
+  )
+  context.warnings.push(...decoded.warnings)
+  return decoded.object
+}
+
+function patchedObject(
+  patch: Patch,
+  old: JsonObject,
+  schema: Parameters<typeof applyStrategicMergePatch>[2],
+): JsonObject {
+  switch (patch.type) {
+    case 'json':
+      return applyJsonPatch(old, patch.operations)
+    case 'merge':
+      return applyMergePatch(old, patch.object)
+    case 'strategic':
+      return applyStrategicMergePatch(old, patch.object, schema)
+    case 'apply':
+      throw unsupportedMediaType([JSON_PATCH, MERGE, STRATEGIC])
+  }
 }
