@@ -1,4 +1,5 @@
-// regionBackendServices of passthrough load balancers: insert, get, list, patch, delete, getHealth.
+// regionBackendServices of passthrough load balancers: insert, get, list, update, patch, delete,
+// getHealth.
 // https://cloud.google.com/compute/docs/reference/rest/v1/regionBackendServices
 
 import type { Hono } from 'hono'
@@ -46,17 +47,23 @@ export function addBackendServiceRoutes(
       return ctx.operations.start({ ...start, requestId })
     }),
   )
-  app.patch(
-    one,
-    changing(ctx, (c, body, requestId) => {
-      const { path, resource } = resourceOfRequest(ctx, type, c)
-      checkFingerprint(resource, body)
-      type.items[path] = { ...resource, ...readService(ctx, { ...resource, ...body }) }
-      changed()
-      const start = { scope: scopeOf(path), type: 'patch', target: path, targetId: resource.id }
-      return ctx.operations.start({ ...start, requestId })
-    }),
-  )
+  // PUT replaces: what the body does not name is empty afterwards. PATCH keeps it.
+  for (const verb of ['PUT', 'PATCH'] as const) {
+    app.on(
+      verb,
+      one,
+      changing(ctx, (c, body, requestId) => {
+        const { path, resource } = resourceOfRequest(ctx, type, c)
+        checkFingerprint(resource, body)
+        const wanted = verb === 'PUT' ? body : { ...resource, ...body }
+        type.items[path] = { ...resource, ...readService(ctx, wanted) }
+        changed()
+        const operation = verb === 'PUT' ? 'update' : 'patch'
+        const start = { scope: scopeOf(path), type: operation, target: path, requestId }
+        return ctx.operations.start({ ...start, targetId: resource.id })
+      }),
+    )
+  }
   app.delete(
     one,
     changing(ctx, (c, _body, requestId) => {

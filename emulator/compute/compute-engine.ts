@@ -2,7 +2,6 @@
 // Google's own client library and gcloud talk to, under /compute/v1/projects/<project>/.
 
 import { Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
 import { addAddressRoutes } from './addresses.ts'
@@ -61,7 +60,6 @@ export interface ComputeEmulator {
   close(): Promise<void>
 }
 
-const BODY_MAX = 10 * 1024 * 1024
 const DEFAULT_QUOTAS: Quotas = { INSTANCES: 200, CPUS: 1000, STATIC_ADDRESSES: 100 }
 
 export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeEmulator {
@@ -160,11 +158,6 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
 
 function createApp(project: string, routes: Hono, log: Log): Hono {
   const app = new Hono()
-  const tooLarge = new GoogleError('invalid', 'Request payload size exceeds the limit.')
-  app.use(
-    '/compute/*',
-    bodyLimit({ maxSize: BODY_MAX, onError: (c) => c.json(tooLarge.toJSON(), 400) }),
-  )
   app.route(`/compute/v1/projects/${project}`, routes)
   app.all('/compute/*', (c) => {
     const path = c.req.path.replace(/^\/compute\/v1\//, '')

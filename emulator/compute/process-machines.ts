@@ -6,7 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { IdentitySigner } from '../google/identity.ts'
@@ -39,9 +39,6 @@ interface Running {
 
 /** Marks what belongs to one VM, wherever it has gone. */
 const MARK = 'WHERRY_VM'
-
-/** What programs on any machine need; nothing else of this process's environment reaches a VM. */
-const INHERITED = ['PATH', 'LANG', 'TZ', 'TMPDIR', 'SystemRoot']
 
 export function createProcessMachines(options: ProcessMachinesOptions): Machines {
   const { log } = options
@@ -148,18 +145,16 @@ function marksOf({ id }: VirtualMachine, disk: string): string[] {
   return [`${MARK}=${id}`, `WHERRY_CONTAINER_ID=${owner}.`]
 }
 
+/** Nothing of this process's own environment reaches a VM. */
 function environmentOf(
   options: ProcessMachinesOptions,
   vm: VirtualMachine,
   disk: string,
   metadataHost: string,
 ): Record<string, string> {
-  const inherited = INHERITED.flatMap((name): [string, string][] => {
-    const value = process.env[name]
-    return value === undefined ? [] : [[name, value]]
-  })
   return {
-    ...Object.fromEntries(inherited),
+    PATH: `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    LANG: 'C.UTF-8',
     ...options.env,
     HOME: disk,
     GCE_METADATA_HOST: metadataHost,

@@ -8,6 +8,9 @@ import { isJson, type Json } from './json.ts'
 import { aggregatedListOf, listOf } from './lists.ts'
 import type { Operation, Named, Scope } from './state.ts'
 import { REGIONS, ZONES } from './places.ts'
+import { readBody } from './read-body.ts'
+
+const BODY_MAX = 10 * 1024 * 1024
 
 export interface ResourceType<T extends Named> {
   /** `instances`. */
@@ -110,7 +113,10 @@ export function changing(
 }
 
 async function bodyOf(c: Request): Promise<Json> {
-  const text = await c.req.text()
+  const text = await readBody(c.req.raw, BODY_MAX)
+  if (text === undefined) {
+    throw new GoogleError('invalid', 'Request payload size exceeds the limit.')
+  }
   if (!text) return {}
   try {
     const body: unknown = JSON.parse(text)

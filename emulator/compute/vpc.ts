@@ -4,7 +4,7 @@
 // Agents write it over HTTP; whoever connects inside the "VPC" asks it.
 
 import { Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
+import { readBody } from './read-body.ts'
 
 export interface Vpc {
   /** `127.0.0.1:34567`, or undefined when nothing listens there. */
@@ -42,7 +42,6 @@ export function createVpc(): Vpc {
     routes: () => [...routes].map(([address, route]) => ({ address, ...route })),
   }
 
-  app.use('/vpc/*', bodyLimit({ maxSize: BODY_MAX }))
   app.put('/vpc/routes', async (c) => {
     const body = readRoute(await readJson(c.req.raw))
     if (!body || !TARGET.test(body.to)) {
@@ -70,7 +69,8 @@ export function createVpc(): Vpc {
 
 async function readJson(request: Request): Promise<unknown> {
   try {
-    return await request.json()
+    const text = await readBody(request, BODY_MAX)
+    return text === undefined ? undefined : JSON.parse(text)
   } catch {
     return undefined
   }

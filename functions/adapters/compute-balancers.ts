@@ -56,18 +56,23 @@ export async function deleteLoadBalancer(
 
 export async function listLoadBalancers(
   { project, calls, clients }: Context,
-  region: string,
   prefix: string,
 ): Promise<LoadBalancer[]> {
   const rules = await clients.forwardingRules()
-  const [found] = await calls.read('list forwardingRules', (options) =>
-    rules.list({ project, region, filter: `name eq "${prefix}[-a-z0-9]*"` }, options),
-  )
-  return found.map((rule) => ({
-    name: rule.name ?? '',
-    region: lastPart(rule.region),
-    address: rule.IPAddress ?? '',
-  }))
+  const filter = `name eq "${prefix}[-a-z0-9]*"`
+  return calls.read('list forwardingRules', async (options) => {
+    const found: LoadBalancer[] = []
+    const pages = rules.aggregatedListAsync(
+      { project, filter },
+      { ...options, autoPaginate: false },
+    )
+    for await (const [, { forwardingRules }] of pages) {
+      for (const { name, region, IPAddress } of forwardingRules ?? []) {
+        found.push({ name: name ?? '', region: lastPart(region), address: IPAddress ?? '' })
+      }
+    }
+    return found
+  })
 }
 
 function getRule(
@@ -209,8 +214,9 @@ async function ensureBackendService(context: Context, spec: LoadBalancerSpec): P
     if (isSameService(present, wanted)) return
     const backendServiceResource = { ...wanted, fingerprint: present.fingerprint ?? null }
     try {
-      await calls.change(`patch backendServices/${name}`, (requestId, options) =>
-        services.patch(
+      // Not patch: the client leaves empty lists out, so that the last group could not be taken off.
+      await calls.change(`update backendServices/${name}`, (requestId, options) =>
+        services.update(
           { project, region, backendService: name, requestId, backendServiceResource },
           options,
         ),
@@ -242,7 +248,7 @@ function backendServiceOf({ project }: Context, spec: LoadBalancerSpec): Backend
 function isSameService(present: BackendService, wanted: BackendService): boolean {
   const groups = (service: BackendService): string =>
     (service.backends ?? [])
-      .map(({ group }) => group?.slice(group.indexOf('/zones/')))
+      .map(({ group }) => group?.slice(group.indexOf('/zones/')) ?? '')
       .toSorted()
       .join(' ')
   return (

@@ -45,23 +45,19 @@ export function toStatusError(error: unknown, what: string): StatusError {
   const { code, message, reason: googleReason } = partsOf(error)
   const reason =
     GOOGLE_REASONS[googleReason] ?? HTTP_REASONS[code] ?? ('ServiceUnavailable' satisfies Reason)
-  return statusError(reason, `${what}: ${message}`, error)
+  // The client's own error is not kept as the cause: it holds the request's credentials.
+  return statusError(reason, `${what}: ${message}`)
 }
 
 /** An operation that ended with an error. */
 export function operationError(code: string, message: string, what: string): StatusError {
   const reason = OPERATION_REASONS[code] ?? 'ServiceUnavailable'
-  return statusError(reason, `${what}: ${code}: ${message}`, undefined)
+  return statusError(reason, `${what}: ${code}: ${message}`)
 }
 
-function statusError(reason: Reason, message: string, cause: unknown): StatusError {
+function statusError(reason: Reason, message: string): StatusError {
   const isTransient = reason === 'ServiceUnavailable' || reason === 'TooManyRequests'
-  return new StatusError(
-    reason,
-    message,
-    isTransient ? { retryAfterSeconds: 5 } : undefined,
-    cause === undefined ? undefined : { cause },
-  )
+  return new StatusError(reason, message, isTransient ? { retryAfterSeconds: 5 } : undefined)
 }
 
 /** The client throws GaxiosErrors: a numeric `code`, and the answer's JSON as the message. */

@@ -112,16 +112,8 @@ async function healthOf(
 }
 
 function healthFrom(state: string | null | undefined): boolean | undefined {
-  switch (state) {
-    case 'HEALTHY':
-    case 'DRAINING':
-      return true
-    case 'UNHEALTHY':
-    case 'TIMEOUT':
-      return false
-    default:
-      return undefined
-  }
+  if (state === 'HEALTHY' || state === 'DRAINING') return true
+  return state === 'UNHEALTHY' || state === 'TIMEOUT' ? false : undefined
 }
 
 /** Google writes into a VM's metadata which group made it. */

@@ -16,7 +16,7 @@ import { deleteInstance, listInstances } from './compute-instances.ts'
 
 export interface GoogleComputeOptions {
   project: string
-  /** Where load balancers are; node pools name their own zones. */
+  /** Asked about by `ping`; node pools and load balancers name their own places. */
   region: string
   clock: Clock
   /** Absent: Google's. The emulator is `{ host: '127.0.0.1', port, protocol: 'http' }`. */
@@ -61,7 +61,7 @@ export function createGoogleCompute(options: GoogleComputeOptions): GoogleComput
       deleteInstance(context, { group, zone, instance, shrink }),
     applyLoadBalancer: (spec) => applyLoadBalancer(context, spec),
     deleteLoadBalancer: (name, where) => deleteLoadBalancer(context, name, where),
-    listLoadBalancers: (prefix) => listLoadBalancers(context, region, prefix),
+    listLoadBalancers: (prefix) => listLoadBalancers(context, prefix),
     async ping() {
       await calls.read('get region', async (limit) =>
         (await clients.regions()).get({ project, region }, limit),

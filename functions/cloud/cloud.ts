@@ -1,0 +1,178 @@
+// The cloud function: the second kind of reconciler. Desired state from the view, observed state from
+// Compute Engine, idempotent calls, results written back as status. Each pass has three steps: write
+// down what will be made, make it, write down what is there; a crash between any two is healed by
+// running again.
+
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { Bus } from '#shared/ports/bus.ts'
+import { TOPICS } from '#shared/ports/bus.ts'
+import type { Clock } from '#shared/ports/clock.ts'
+import type { Compute } from '#shared/ports/compute.ts'
+import type { Log } from '#shared/ports/log.ts'
+import type { Store } from '#shared/ports/store.ts'
+import type { Timers } from '#shared/ports/timers.ts'
+import { reconcileToFixpoint } from '#shared/reconcile/engine.ts'
+import type { Reconciler } from '#shared/reconcile/outcome.ts'
+import { isReason } from '#shared/status.ts'
+import { continueTeardown, isLeaving as isClusterLeaving } from '../clusters/teardown.ts'
+import type { LiveView, LiveViews } from '../cluster/live-view.ts'
+import { readClusterFacts, type CloudConfig } from './config.ts'
+import { drive, type Memo } from './drive.ts'
+import { cloudKeys, intents } from './intents.ts'
+import { isSettled, results, type Observed } from './observed.ts'
+import { nodePools } from './wishes.ts'
+
+export type { CloudConfig } from './config.ts'
+
+export interface CloudDeps {
+  store: Store
+  views: LiveViews
+  compute: Compute
+  bus: Bus
+  timers: Timers
+  clock: Clock
+  log: Log
+  config: CloudConfig
+  /** Unique ids for commits; for simulations that must repeat themselves. */
+  newId?: () => string
+}
+
+export interface Cloud {
+  /**
+   * Brings what the cluster has on Google Cloud closer to what it wants, and asks to be woken while
+   * that is not done. Calls for one cluster run one after the other; those that come during a run
+   * share the one that follows. Rejects only when the store is away.
+   */
+  handle(cluster: string): Promise<void>
+}
+
+/** What one instance of the function knows of a cluster between calls. */
+interface Known {
+  memo: Memo
+  /** Passes in a row after which something had failed, or was not done yet. */
+  failures: number
+  waits: number
+  running?: Promise<void> | undefined
+  next?: Promise<void> | undefined
+}
+
+const CONFLICTS_MAX = 8
+const RETRY_MIN_MS = 5000
+const RETRY_MAX_MS = 300_000
+const WAIT_MIN_MS = 1000
+const WAIT_MAX_MS = 30_000
+
+export function createCloud(deps: CloudDeps): Cloud {
+  const clusters = new Map<string, Known>()
+
+  function start(cluster: string, known: Known): Promise<void> {
+    known.running = pass(deps, cluster, known).finally(() => (known.running = undefined))
+    return known.running
+  }
+
+  return {
+    handle(cluster) {
+      const known: Known = clusters.get(cluster) ?? {
+        memo: { granted: new Map() },
+        failures: 0,
+        waits: 0,
+      }
+      clusters.set(cluster, known)
+      if (!known.running) return start(cluster, known)
+      known.next ??= known.running
+        .catch(() => undefined)
+        .then(() => {
+          known.next = undefined
+          return start(cluster, known)
+        })
+      return known.next
+    },
+  }
+}
+
+async function pass(deps: CloudDeps, cluster: string, known: Known): Promise<void> {
+  const { views, config } = deps
+  const live = await views.open(cluster)
+  const facts = await readClusterFacts(views, config, cluster)
+  const newToken = config.newToken ?? (() => randomBytes(32).toString('base64url'))
+  const hasWritten = await commit(deps, live, intents(facts, newToken))
+  const reader = live.current
+  const observed = await drive(deps, reader, facts, known.memo)
+  const hasLearnt = await commit(deps, live, results(observed))
+  if (hasWritten || hasLearnt) await tellReconcile(deps, cluster)
+  await askForWakeUp(deps, live, known, observed)
+  if (isClusterLeaving(live.current)) await continueTeardown(deps, cluster)
+}
+
+/** Computes and commits until a commit is not refused. True when there was something to write. */
+async function commit(deps: CloudDeps, live: LiveView, reconciler: Reconciler): Promise<boolean> {
+  for (let conflicts = 0; ; conflicts++) {
+    const reader = await live.catchUp()
+    const { writes, decisions, faults } = reconcileToFixpoint({
+      reader,
+      work: cloudKeys(reader).map((key) => ({ reconciler: reconciler.name, key })),
+      now: deps.clock.now(),
+      reconcilers: [reconciler],
+    })
+    for (const { message, error } of faults) {
+      deps.log.error(message, { cluster: live.cluster, error })
+    }
+    if (writes.length === 0) return false
+    try {
+      await live.commit({
+        id: (deps.newId ?? randomUUID)(),
+        cause: { actor: 'function:cloud', verb: 'reconcile', detail: reconciler.name },
+        writes,
+        decisions,
+      })
+      return true
+    } catch (error) {
+      if (!isLostRace(error) || conflicts >= CONFLICTS_MAX) throw error
+    }
+  }
+}
+
+/** The store's word that a version has moved: nothing was applied. */
+function isLostRace(error: unknown): boolean {
+  return (
+    isReason(error, 'Conflict') || isReason(error, 'AlreadyExists') || isReason(error, 'NotFound')
+  )
+}
+
+async function tellReconcile({ bus, log }: CloudDeps, cluster: string): Promise<void> {
+  try {
+    await bus.publish(TOPICS.changes, { attributes: { cluster }, data: '{}', orderingKey: cluster })
+  } catch (error) {
+    // The sweep finds the commit.
+    log.warn('a wake-up could not be published', { cluster, error })
+  }
+}
+
+/** While something failed or is not done yet; ever later, so that a quota does not cost a fortune. */
+async function askForWakeUp(
+  { timers, clock, log }: CloudDeps,
+  live: LiveView,
+  known: Known,
+  observed: Observed,
+): Promise<void> {
+  const all = [...observed.pools.values(), ...observed.balancers.values()]
+  const hasFailed = observed.instances === undefined || all.some((one) => 'error' in one)
+  const isDone = nodePools(live.current).every((pool) =>
+    isSettled(
+      pool,
+      observed.pools.get(pool.metadata.uid),
+      observed.instances?.get(pool.metadata.name) ?? [],
+    ),
+  )
+  known.failures = hasFailed ? known.failures + 1 : 0
+  known.waits = !hasFailed && !isDone ? known.waits + 1 : 0
+  if (!hasFailed && isDone) return
+  const delay = hasFailed
+    ? Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** (known.failures - 1))
+    : Math.min(WAIT_MAX_MS, WAIT_MIN_MS * 2 ** (known.waits - 1))
+  try {
+    await timers.wake(live.cluster, clock.now() + delay, TOPICS.cloud)
+  } catch (error) {
+    log.warn('asking for a wake-up failed', { cluster: live.cluster, error })
+  }
+}
