@@ -37,7 +37,7 @@ async function modifyOnce(
   const present = reader.get(key)
   if (!present || isOutlived(present, now)) throw notFound(resourceOf(kind), info.name)
   const old = fromStored(kind, present)
-  const body = await modification.change(old)
+  const body = withinReach(context, await modification.change(old), old)
   checkNames(context, body)
   const scope = { kind, namespace: info.namespace, reader, now }
   const draft = draftForUpdate(body, old, modification.part, scope)
@@ -49,6 +49,15 @@ async function modifyOnce(
   const revision = await tryCommit(context, modification.verb, [{ key, object, expect }])
   const after = revision.changes.find((change) => change.key === key)?.after
   return after ? fromStored(kind, after) : atVersion(tracked, revision.version)
+}
+
+/** A node's word counts for status only: labels and annotations may steer what comes to it. */
+function withinReach({ identity }: KindContext, body: Body, old: KubeObject): Body {
+  if (!identity.node) return body
+  const { labels: _, annotations: __, ...metadata } = body.metadata ?? {}
+  const { labels, annotations } = old.metadata
+  const kept = { ...(labels ? { labels } : {}), ...(annotations ? { annotations } : {}) }
+  return { ...body, metadata: { ...metadata, ...kept } }
 }
 
 /** The URL says which object is meant. Error: BadRequest, in Kubernetes' words. */

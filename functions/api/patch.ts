@@ -100,6 +100,7 @@ function patchedObject(
     case 'strategic':
       return applyStrategicMergePatch(old, patch.object, schema)
     case 'apply':
+    default:
       throw unsupportedMediaType([JSON_PATCH, MERGE, STRATEGIC])
   }
 }

@@ -70,6 +70,35 @@ describe('who may', () => {
   })
 })
 
+describe('a node identity on ordinary paths', () => {
+  it('may change the status of its own pods and Node, and nothing of their metadata', async () => {
+    await report({
+      node: {
+        apiVersion: 'v1',
+        kind: 'Node',
+        metadata: { name: NODE, uid: '', creationTimestamp: '' },
+        spec: {},
+      },
+    })
+    const patch = (url: string) =>
+      api.call('PATCH', url, {
+        token: NODE_TOKEN,
+        body: JSON.stringify({
+          metadata: { labels: { mine: 'now' }, annotations: { mine: 'now' } },
+          status: { conditions: [{ type: 'Ready', status: 'True' }] },
+        }),
+        headers: { 'content-type': 'application/merge-patch+json' },
+      })
+    const { status, body } = await patch(`/api/v1/nodes/${NODE}/status`)
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ status: { conditions: [{ type: 'Ready' }] } })
+    expect(body).not.toHaveProperty('metadata.labels.mine')
+    expect(body).not.toHaveProperty('metadata.annotations.mine')
+    expect((await patch(`/api/v1/nodes/${NODE}`)).status).toBe(403)
+    expect((await patch('/api/v1/nodes/vm-2/status')).status).toBe(403)
+  })
+})
+
 describe('desired', () => {
   it('holds what its own pods use, and nothing else', async () => {
     const using: Partial<PodSpec> = {

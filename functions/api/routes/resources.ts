@@ -6,7 +6,7 @@ import { accessDenied, authorize, type Attributes } from '../authorize.ts'
 import { answer, type ApiContext, type KindContext } from '../context.ts'
 import { decodeObject } from '../decode.ts'
 import type { DiscoveredKind } from '../discovery.ts'
-import { methodNotAllowed, unknownPath } from '../errors.ts'
+import { badRequest, methodNotAllowed, unknownPath } from '../errors.ts'
 import { notAcceptable } from '../accept.ts'
 import { shapeOf } from '../context.ts'
 import { parseResourcePath, verbOf, type ResourceRequest } from '../request-info.ts'
@@ -41,6 +41,9 @@ const SUBRESOURCES: Record<string, Handler> = {
   eviction: evictPod,
 }
 
+/** Connections that leave HTTP: whoever serves the upgrade takes them before they come here. */
+const STREAMS = ['attach', 'exec', 'portforward']
+
 /** What discovery shows: the catalog and the reviews. */
 export const DISCOVERED: readonly DiscoveredKind[] = [...CATALOG, ...REVIEW_KINDS]
 
@@ -57,6 +60,9 @@ export async function resourceRoute(context: ApiContext): Promise<Response | und
       group === info.group && version === info.version && plural === info.resource,
   )
   if (review) return reviewRoute(context, review, info)
+  if (info.resource === 'pods' && STREAMS.includes(info.subresource)) {
+    throw badRequest('Upgrade request required')
+  }
   const kind = kindByPath(info.group, info.version, info.resource)
   if (!kind || !isReachable(kind, info)) throw unknownPath()
   return handlerOf(kind, info)({ ...context, kind, info })

@@ -451,6 +451,14 @@ describe('pods', () => {
     ])
   })
 
+  it('stream only over upgraded connections', async () => {
+    await call('POST', PODS, pod())
+    for (const what of ['exec', 'attach', 'portforward']) {
+      const { status, body } = await call('POST', `${PODS}/p/${what}?command=ls`)
+      expect([what, status, body.message]).toEqual([what, 400, 'Upgrade request required'])
+    }
+  })
+
   it('are evicted as they are deleted', async () => {
     await call('POST', PODS, pod({ nodeName: 'n' }))
     const evicted = await call('POST', `${PODS}/p/eviction`, {
