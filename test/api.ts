@@ -57,6 +57,7 @@ export interface TestApi {
   bus: MemoryBus
   log: MemoryLog
   app: ReturnType<typeof createApi>
+  deps: ApiDeps
   /** One request, its answer read to the end. */
   call<T = Record<string, unknown>>(
     method: string,
@@ -95,7 +96,7 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
   const bus = createMemoryBus()
   const log = createMemoryLog()
   const views = createLiveViews({ store, clock: used, log })
-  const app = createApi({
+  const deps: ApiDeps = {
     views,
     bus: options.bus ?? bus,
     clock: used,
@@ -104,7 +105,8 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
     probes: options.probes ?? [],
     route: ({ path }) => ({ cluster: CLUSTER, path }),
     ...(options.agentEndpoint ? { agentEndpoint: options.agentEndpoint } : {}),
-  })
+  }
+  const app = createApi(deps)
   const view = await views.open(CLUSTER)
   const open = async (path: string, callOptions: CallOptions = {}): Promise<Response> =>
     app.request(path, requestOf('GET', callOptions))
@@ -116,6 +118,7 @@ export async function createTestApi(options: TestApiOptions = {}): Promise<TestA
     bus,
     log,
     app,
+    deps,
     open,
     // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
     async call<T>(method: string, path: string, callOptions: CallOptions = {}) {

@@ -3,11 +3,12 @@
 
 import { Hono } from 'hono'
 import { StatusError } from '#shared/status.ts'
-import { mayEnter, mayReadPath, pathDenied } from './authorize.ts'
+import { mayReadPath, pathDenied } from './authorize.ts'
 import { answer, type ApiContext } from './context.ts'
-import type { ApiDeps, Identity } from './deps.ts'
+import type { ApiDeps } from './deps.ts'
 import { createDiscovery } from './discovery.ts'
 import { errorResponse, methodNotAllowed, unknownPath } from './errors.ts'
+import { identify } from './identify.ts'
 import { agentRoute } from './routes/agent.ts'
 import { DISCOVERED, resourceRoute } from './routes/resources.ts'
 import { health, isHealthPath, versionInfo } from './routes/server.ts'
@@ -23,16 +24,14 @@ export function createApi(deps: ApiDeps): Hono {
   const handle = async (request: Request): Promise<Response> => {
     const url = new URL(request.url)
     const host = request.headers.get('host') ?? url.host
-    const routed = deps.route({ host, path: url.pathname })
-    const path = routed?.path ?? url.pathname
-    if (isHealthPath(path)) return health()
-    if (!routed) throw unknownPath()
-    const identity = await authenticated(deps, request, routed.cluster)
-    if (!mayEnter(identity, routed.cluster)) throw pathDenied(identity, 'get', path)
-    const view = await deps.views.open(routed.cluster)
+    const whole = { host, path: url.pathname }
+    if (isHealthPath(deps.route(whole)?.path ?? url.pathname)) return health()
+    const authorization = request.headers.get('authorization')
+    const { cluster, path, identity } = await identify(deps, { ...whole, authorization })
+    const view = await deps.views.open(cluster)
     const context: ApiContext = {
       deps,
-      cluster: routed.cluster,
+      cluster,
       identity,
       view,
       request,
@@ -72,15 +71,6 @@ export function createApi(deps: ApiDeps): Hono {
     }
   })
   return app
-}
-
-/** Error: Unauthorized. The token itself is never told to anyone. */
-async function authenticated(deps: ApiDeps, request: Request, cluster: string): Promise<Identity> {
-  const header = request.headers.get('authorization') ?? ''
-  const token = /^bearer +(.+)$/i.exec(header)?.[1]?.trim()
-  const identity = token ? await deps.authenticate(token, { cluster }) : undefined
-  if (!identity) throw new StatusError('Unauthorized', 'Unauthorized')
-  return identity
 }
 
 async function withDeadline(deps: ApiDeps, work: Promise<Response>): Promise<Response> {

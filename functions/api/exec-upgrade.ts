@@ -1,0 +1,161 @@
+// `kubectl exec` over WebSocket: the upgraded connection is handed on, byte for byte, to the agent of
+// the pod's node, which speaks Kubernetes' channel protocol. Hono never sees such a request.
+
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import type { Duplex } from 'node:stream'
+import type { Pod } from '#shared/api/pod.ts'
+import { keyOf } from '#shared/key.ts'
+import { notFound, StatusError } from '#shared/status.ts'
+import { accessDenied, authorize } from './authorize.ts'
+import type { ApiDeps } from './deps.ts'
+import { badRequest, errorResponse, unknownPath } from './errors.ts'
+import { identify } from './identify.ts'
+import { parseResourcePath } from './request-info.ts'
+import { containerOf } from './routes/pod-log.ts'
+
+export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+
+/** What a client's handshake must keep on its way to the agent. */
+const HANDSHAKE = [
+  'sec-websocket-key',
+  'sec-websocket-version',
+  'sec-websocket-protocol',
+  'sec-websocket-extensions',
+]
+const CONNECT_MS = 10_000
+
+/** The listener for a server's `upgrade` event. */
+export function createUpgrade(deps: ApiDeps): UpgradeListener {
+  return (request, socket, head) => {
+    // Until the agent takes over, a client that leaves is no error of ours.
+    socket.on('error', () => socket.destroy())
+    void handOver(deps, request, socket, head).catch((error: unknown) =>
+      refuse(deps, socket, error),
+    )
+  }
+}
+
+async function handOver(
+  deps: ApiDeps,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://api')
+  const target = await execTarget(deps, request, url)
+  const { upstream, answer, first } = await openUpstream(target, request)
+  if (socket.destroyed) {
+    upstream.destroy()
+    return
+  }
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\n${rawHeaders(answer)}\r\n`)
+  if (first.length > 0) socket.write(first)
+  if (head.length > 0) upstream.write(head)
+  join(socket, upstream)
+  join(upstream, socket)
+}
+
+interface Target {
+  url: URL
+  token: string
+  node: string
+}
+
+/** Errors: as for any request; BadRequest when it is no WebSocket or not for exec. */
+async function execTarget(deps: ApiDeps, request: IncomingMessage, url: URL): Promise<Target> {
+  const { cluster, path, identity } = await identify(deps, {
+    host: request.headers.host ?? '',
+    path: url.pathname,
+    authorization: request.headers.authorization ?? null,
+  })
+  const info = parseResourcePath(path)
+  if (!info || info.resource !== 'pods' || !info.namespace || !info.name) throw unknownPath()
+  const view = await deps.views.open(cluster)
+  const reader = await view.catchUp()
+  const attributes = { ...info, verb: 'create' }
+  const verdict = authorize(identity, attributes, reader)
+  if (!verdict.isAllowed) throw accessDenied(identity, attributes, verdict)
+  const isWebSocket = request.headers.upgrade?.toLowerCase() === 'websocket'
+  if (info.subresource !== 'exec' || !isWebSocket) {
+    throw badRequest(`${info.subresource} is not available over ${request.headers.upgrade}`)
+  }
+  const pod = reader.get(keyOf('pods', info.namespace, info.name)) as Pod | undefined
+  if (!pod) throw notFound('pods', info.name)
+  const container = containerOf(pod, url.searchParams.get('container') ?? '')
+  const node = pod.spec.nodeName
+  if (!node) throw badRequest(`pod ${info.name} does not have a host assigned`)
+  const endpoint = await deps.agentEndpoint?.(cluster, node)
+  if (!endpoint) throw unreachable(node, 'its agent is not known')
+  const parts = [info.namespace, info.name, container].map(encodeURIComponent).join('/')
+  const agentUrl = new URL(`${endpoint.url.replace(/\/$/, '')}/exec/${parts}${url.search}`)
+  return { url: agentUrl, token: endpoint.token, node }
+}
+
+interface Upstream {
+  upstream: Duplex
+  answer: IncomingMessage
+  /** What came in one piece with the answer. */
+  first: Buffer
+}
+
+function openUpstream({ url, token, node }: Target, from: IncomingMessage): Promise<Upstream> {
+  const headers: Record<string, string> = {
+    authorization: `Bearer ${token}`,
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+  }
+  for (const name of HANDSHAKE) {
+    const value = from.headers[name]
+    if (typeof value === 'string') headers[name] = value
+  }
+  const open = url.protocol === 'https:' ? httpsRequest : httpRequest
+  return new Promise((resolve, reject) => {
+    const call = open(url, { headers, timeout: CONNECT_MS })
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${CONNECT_MS / 1000}s`)))
+    call.on('error', (error) => reject(unreachable(node, error.message)))
+    call.on('upgrade', (answer, upstream, first) => {
+      upstream.setTimeout(0)
+      resolve({ upstream, answer, first })
+    })
+    call.on('response', (response) => {
+      let text = ''
+      response.setEncoding('utf8')
+      response.on('data', (chunk: string) => (text += chunk))
+      response.on('end', () => reject(badRequest(text.trim() || `the agent refused the command`)))
+    })
+    call.end()
+  })
+}
+
+/** Data one way; the end of either side is the end of both. */
+function join(from: Duplex, to: Duplex): void {
+  from.pipe(to)
+  from.on('error', () => to.destroy())
+  from.on('close', () => to.destroy())
+}
+
+function rawHeaders({ rawHeaders: all }: IncomingMessage): string {
+  let text = ''
+  for (let index = 0; index + 1 < all.length; index += 2) {
+    text += `${all[index]}: ${all[index + 1]}\r\n`
+  }
+  return text
+}
+
+async function refuse(deps: ApiDeps, socket: Duplex, error: unknown): Promise<void> {
+  const response = errorResponse(error, deps.log, { method: 'UPGRADE' })
+  const body = await response.text()
+  socket.end(
+    `HTTP/1.1 ${response.status} ${response.statusText || 'Refused'}\r\n` +
+      'content-type: application/json\r\nconnection: close\r\n' +
+      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}
+
+function unreachable(node: string, why: string): StatusError {
+  return new StatusError(
+    'ServiceUnavailable',
+    `the agent of node "${node}" cannot be asked: ${why}`,
+  )
+}
