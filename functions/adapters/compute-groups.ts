@@ -16,6 +16,12 @@ export interface VmImage {
   sourceImage: string
   /** `global/networks/default`. */
   network: string
+  /** Name of the subnetwork in each region; absent: the network chooses (auto mode). */
+  subnetwork?: string
+  /** E-mail of the VMs' service account; absent: the project's default. */
+  serviceAccount?: string
+  /** Network tags of every VM, which firewall rules go by. */
+  tags?: readonly string[]
   /** Name of the subnetwork's secondary range from which each VM gets a /24 for its pods. */
   podRangeName: string
   /** cloud-init that starts the agent; absent where the image does it by itself. */
@@ -216,7 +222,7 @@ function groupOf({ project }: GroupContext, spec: InstanceGroupSpec, template: s
   }
 }
 
-function propertiesOf({ image }: GroupContext, spec: InstanceGroupSpec): Properties {
+function propertiesOf({ project, image }: GroupContext, spec: InstanceGroupSpec): Properties {
   const metadata = { ...(image.userData ? { 'user-data': image.userData } : {}), ...spec.metadata }
   return {
     machineType: spec.machineType,
@@ -236,6 +242,11 @@ function propertiesOf({ image }: GroupContext, spec: InstanceGroupSpec): Propert
     networkInterfaces: [
       {
         network: image.network,
+        ...(image.subnetwork
+          ? {
+              subnetwork: `projects/${project}/regions/${regionOf(spec.zone)}/subnetworks/${image.subnetwork}`,
+            }
+          : {}),
         accessConfigs: [{ name: 'External NAT', type: 'ONE_TO_ONE_NAT' }],
         aliasIpRanges: [{ ipCidrRange: '/24', subnetworkRangeName: image.podRangeName }],
       },
@@ -250,8 +261,12 @@ function propertiesOf({ image }: GroupContext, spec: InstanceGroupSpec): Propert
         }
       : { automaticRestart: false, onHostMaintenance: 'MIGRATE', provisioningModel: 'STANDARD' },
     serviceAccounts: [
-      { email: 'default', scopes: ['https://www.googleapis.com/auth/cloud-platform'] },
+      {
+        email: image.serviceAccount ?? 'default',
+        scopes: ['https://www.googleapis.com/auth/cloud-platform'],
+      },
     ],
+    ...(image.tags ? { tags: { items: [...image.tags] } } : {}),
   }
 }
 
