@@ -13,6 +13,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 
 const OLDEST_NODE = 18
+const REMINDER_MS = 15_000
 const FOLLOW_PARENT = join(ROOT, 'infra', 'follow-parent.mjs')
 
 /** Something a person can mend: the text is all that is shown. */
@@ -33,9 +34,13 @@ export async function prepare(options = {}) {
     )
   }
   if (!isInstalled(root)) {
-    say('Installing packages as package-lock.json names them (about a minute, once) …')
-    await install(root, isTerminal)
-    say('Packages installed.')
+    say('Installing packages as package-lock.json names them (once; a minute or more) …')
+    const startedAt = Date.now()
+    const seconds = () => Math.round((Date.now() - startedAt) / 1000)
+    // On a terminal npm itself shows how it goes.
+    const reminder = setInterval(() => !isTerminal && say(`… ${seconds()} s`), REMINDER_MS)
+    await install(root, isTerminal).finally(() => clearInterval(reminder))
+    say(`Packages installed in ${seconds()} s.`)
   }
   return findNode(root)
 }

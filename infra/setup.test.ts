@@ -70,7 +70,7 @@ function prepareIn(root: string, env: Record<string, string> = {}): Promise<Ende
 test('it installs when packages are missing or older than the lock file, else not', async () => {
   const root = project('fresh')
   const first = await prepareIn(root)
-  expect(first).toMatchObject({ code: 0, output: expect.stringContaining('Packages installed.') })
+  expect(first).toMatchObject({ code: 0, output: expect.stringContaining('Packages installed in') })
   expect(first.output).toContain(process.execPath)
 
   expect((await prepareIn(root)).output).not.toContain('Installing')
