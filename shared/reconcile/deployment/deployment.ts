@@ -83,8 +83,8 @@ function reconcileDeployment(reader: Reader, deployment: Deployment, now: number
   if (deployment.spec.paused) {
     return scaleInProportion(world) ?? cleanUp(world) ?? reportCounts(world)
   }
-  if (isScalingEvent(world)) return scaleInProportion(world) ?? reportCounts(world)
-  return isRollingUpdate(deployment) ? rollOut(world) : recreate(world)
+  if (!isRollingUpdate(deployment)) return recreate(world)
+  return (isScalingEvent(world) ? scaleInProportion(world) : undefined) ?? rollOut(world)
 }
 
 function rollOut(world: World): Outcome {
