@@ -27,15 +27,21 @@ export async function followLog(
   onChange: OnChange,
 ): Promise<() => Promise<void>> {
   const ended = new AbortController()
-  const { clock, deadlineMs } = session.options
+  const { clock, deadlineMs, overlapMs } = session.options
   const poke: OnChange = (version) => {
     if (!ended.signal.aborted) onChange(version)
   }
+  const open = new Set<SegmentListener>()
+  ended.signal.addEventListener('abort', () => {
+    for (const listener of open) listener.close()
+  })
   try {
-    const first = new SegmentListener(session, cluster, session.serverNow(), poke)
-    ended.signal.addEventListener('abort', () => first.close())
+    // What is older is read by catching up once the listener hears.
+    const now = session.serverNow()
+    const first = new SegmentListener(session, cluster, now, now - overlapMs, poke)
+    open.add(first)
     await within(clock, deadlineMs, 'following the log', first.ready)
-    void moveOn(session, cluster, first, poke, ended.signal)
+    void moveOn(session, cluster, open, poke, ended.signal)
   } catch (error) {
     ended.abort()
     throw error
@@ -48,21 +54,22 @@ export async function followLog(
 async function moveOn(
   session: FirestoreSession,
   cluster: string,
-  first: SegmentListener,
+  open: Set<SegmentListener>,
   poke: OnChange,
   ended: AbortSignal,
 ): Promise<void> {
   const { clock, segmentMs } = session.options
-  let current = first
-  while (!ended.aborted) {
+  for (const current of open) {
     const boundary = (Math.floor(current.atMs / segmentMs) + 1) * segmentMs
     await clock.sleep(boundary - ENTER_EARLY_MS - session.serverNow(), ended)
     if (ended.aborted) return
-    const next = new SegmentListener(session, cluster, boundary, poke)
-    ended.addEventListener('abort', () => next.close())
+    // It comes last in the set: the loop goes on with it. After a pause of the whole process
+    // segments may have been left out.
+    const nextMs = Math.max(boundary, session.serverNow())
+    open.add(new SegmentListener(session, cluster, nextMs, 0, poke))
     await clock.sleep(boundary + LEAVE_LATE_MS - session.serverNow(), ended)
     current.close()
-    current = next
+    open.delete(current)
   }
 }
 
@@ -74,15 +81,24 @@ class SegmentListener {
   readonly ready: Promise<void>
   readonly #session: FirestoreSession
   readonly #cluster: string
+  readonly #fromMs: number
   readonly #poke: OnChange
   readonly #closed = new AbortController()
   #hear: () => void = () => undefined
   #unsubscribe: () => void = () => undefined
   #failures = 0
 
-  constructor(session: FirestoreSession, cluster: string, atMs: number, poke: OnChange) {
+  /** Listens for what is requested at `fromMs` or later. */
+  constructor(
+    session: FirestoreSession,
+    cluster: string,
+    atMs: number,
+    fromMs: number,
+    poke: OnChange,
+  ) {
     this.#session = session
     this.#cluster = cluster
+    this.#fromMs = fromMs
     this.atMs = atMs
     this.#poke = poke
     this.ready = new Promise((resolve) => {
@@ -97,10 +113,9 @@ class SegmentListener {
   }
 
   #open(isAgain: boolean): void {
-    const { connection, segmentMs, overlapMs } = this.#session.options
+    const { connection, segmentMs } = this.#session.options
     const segment = segmentAt(this.atMs, segmentMs)
-    // What is older is read by catching up once the listener hears.
-    const stretch = { fromMs: this.#session.serverNow() - overlapMs }
+    const stretch = { fromMs: this.#fromMs }
     const query = newestQuery(connection.firestore, this.#cluster, segment, stretch)
     let isFirst = true
     this.#unsubscribe = query.limit(NEWEST).onSnapshot(

@@ -20,7 +20,7 @@ export interface FirestoreStoreOptions {
   log: Log
   /** How long one call may take, and one commit with all its retries. */
   deadlineMs?: number
-  /** All processes of a project must agree on this and the next two. */
+  /** All processes of a project must agree on this and the next two. At least two minutes. */
   segmentMs?: number
   overlapMs?: number
   keepMs?: number
@@ -30,7 +30,7 @@ export interface FirestoreStoreOptions {
 export function createFirestoreStore(options: FirestoreStoreOptions): CountedStore {
   const session = new FirestoreSession({
     deadlineMs: 10_000,
-    segmentMs: 3_600_000,
+    segmentMs: 600_000,
     overlapMs: 15_000,
     keepMs: 600_000,
     ...options,

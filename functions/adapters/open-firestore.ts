@@ -10,7 +10,11 @@ import { GoogleAuth, googleAuthLibrary, grpc } from 'google-gax'
 export interface FirestoreOptions {
   projectId: string
   databaseId?: string
-  /** `127.0.0.1:8080` for an emulator; undefined: Google's service with its usual credentials. */
+  /**
+   * `127.0.0.1:8080` for an emulator; undefined: Google's service with its usual credentials. When
+   * FIRESTORE_EMULATOR_HOST is set it must be given here: Google's client obeys that variable
+   * anyway, the writer does not.
+   */
   host?: string
   /** How long one call may take. */
   deadlineMs?: number
@@ -88,11 +92,11 @@ export function openFirestore(options: FirestoreOptions): FirestoreConnection {
   const firestore = new firestoreModule.Firestore({
     ...shared,
     databaseId,
-    ...(options.host ? { host: options.host, ssl: false } : {}),
+    ...(options.host ? readerAddress(options.host) : {}),
   })
   const writer = new firestoreModule.v1.FirestoreClient({
     ...shared,
-    ...(options.host ? addressOf(options.host) : {}),
+    ...(options.host ? writerAddress(options.host) : {}),
   })
   const headers = {
     'google-cloud-resource-prefix': database,
@@ -126,7 +130,12 @@ function authOf(host: string | undefined, projectId: string): { auth?: GoogleAut
   }
 }
 
-function addressOf(host: string): object {
+/** The port by itself, because FIRESTORE_EMULATOR_HOST would win against the host's. */
+function readerAddress(host: string): object {
+  return { host, port: Number(new URL(`http://${host}`).port), ssl: false }
+}
+
+function writerAddress(host: string): object {
   const url = new URL(`http://${host}`)
   return {
     servicePath: url.hostname,
