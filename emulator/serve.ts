@@ -39,9 +39,9 @@ export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: B
 
 /** Listens and answers when it is ready. */
 export async function serve(app: App, options: ServeOptions): Promise<RunningServer> {
-  const listener = getRequestListener((request) => app.fetch(request), {
-    overrideGlobalObjects: false,
-  })
+  // Global Request and Response become the server's own: middleware that copies a request
+  // (`new Request(request, …)`) would otherwise fail on bodies without a length.
+  const listener = getRequestListener((request) => app.fetch(request))
   const handle = (...args: Parameters<typeof listener>): void => void listener(...args)
   const { certificate } = options
   const server: HttpServer = certificate
