@@ -53,6 +53,7 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
   const ownPubsub = pubsub ? undefined : await startPubsubServer({ clock, log })
   const pubsubHost = pubsub?.host ?? ownPubsub?.host ?? ''
   const bus = createPubsubBus({ projectId: project, clock, log, host: pubsubHost, create: true })
+  await bus.createTopics()
   const connection = firestore
     ? openFirestore({ projectId: project, host: firestore.host })
     : undefined

@@ -6,6 +6,7 @@ import { withDeadline } from './deadline.ts'
 import { toPubsub, toPubsubFilter } from './pubsub-message.ts'
 import { startSubscriber } from './pubsub-subscriber.ts'
 import type { Topic as PubsubTopic } from '@google-cloud/pubsub'
+import { TOPICS } from '#shared/ports/bus.ts'
 import type { Bus, Message, Topic } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
@@ -23,6 +24,8 @@ export interface PubsubBusOptions {
 }
 
 export interface PubsubBus extends Bus {
+  /** With `create`: makes all topics, so that others (the agents) can subscribe to them. */
+  createTopics(): Promise<void>
   /** A cheap call that shows whether Pub/Sub answers. Error: ServiceUnavailable. */
   ping(): Promise<void>
   /** Ends all subscriptions and the connection. */
@@ -133,6 +136,10 @@ export function createPubsubBus(options: PubsubBusOptions): PubsubBus {
     },
 
     published: () => published,
+
+    async createTopics() {
+      await Promise.all(Object.values(TOPICS).map(ensureTopic))
+    },
 
     async ping() {
       const probe = pubsub.topic('wherry-changes').exists()
