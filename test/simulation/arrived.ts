@@ -30,7 +30,7 @@ export function checkArrived(reader: Reader): void {
     const sets = reader.list('replicasets.apps', namespace) as readonly ReplicaSet[]
     const ownSets = sets.filter((set) => set.metadata.labels?.['run'] === name)
     must(ownSets.length <= 3, `${name} keeps ${ownSets.length} revisions`)
-    checkEndpoints(reader, name, own)
+    if (reader.get(keyOf('services', namespace, name))) checkEndpoints(reader, name, own)
   }
   const orphans = pods.filter((pod) => !deploymentOf(reader, pod))
   must(orphans.length === 0, `${orphans.length} pods belong to nobody`)

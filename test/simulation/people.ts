@@ -22,7 +22,7 @@ const ACTIONS = {
   pause: 1,
   'delete pod': 4,
   'delete deployment': 1,
-  'apply service': 1,
+  'apply service': 2,
   cordon: 1,
 } as const
 
@@ -68,7 +68,8 @@ export class People {
       case 'delete deployment':
         return this.#client.remove(USER, keyOf('deployments.apps', NAMESPACE, name))
       case 'apply service':
-        return this.#client.put(USER, serviceOf(name))
+        // The other one has none: its nodes hear of its pods alone.
+        return this.#client.put(USER, serviceOf('web'))
       case 'cordon':
         return this.#cordon()
     }
@@ -77,8 +78,7 @@ export class People {
   /** What people do when they want to see it work in the end. */
   async tidyUp(): Promise<void> {
     for (const name of NAMES) {
-      await this.#client.put(USER, serviceOf(name))
-      await this.#change(name, resumed)
+      if ((await this.#deployment(name))?.spec.paused) await this.#change(name, resumed)
     }
     const nodes = (await this.#client.read()).list('nodes') as readonly Node[]
     for (const node of nodes.filter(({ spec }) => spec.unschedulable)) {

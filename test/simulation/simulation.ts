@@ -11,6 +11,7 @@ import { createLiveViews } from '#functions/cluster/create-live-views.ts'
 import { createReconcile } from '#functions/reconcile/reconcile.ts'
 import type { Reconcile } from '#functions/reconcile/reconcile.ts'
 import { createSweep } from '#functions/sweep/sweep.ts'
+import type { Sweep } from '#functions/sweep/sweep.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
 import type { Message } from '#shared/ports/bus.ts'
 import type { Revision } from '#shared/ports/store.ts'
@@ -72,6 +73,7 @@ export class Simulation {
   readonly #running = new Set<Promise<void>>()
   /** How much of the log each process had read when it last looked. */
   readonly #read = new Map<string, number>()
+  #sweeper: { process: SimulatedProcess; sweep: Sweep } | undefined
   #followed = 0
   #names = 0
   #isCalm = false
@@ -127,8 +129,8 @@ export class Simulation {
         (sum, { log, trimmed }) => sum + log.length + trimmed,
         0,
       )
-    // The first minutes still hear of what happened before.
-    for (let minute = 0; minute < 3; minute++) await this.#calmMinute()
+    // The longest deadline that was noted meanwhile (a Deployment's ten minutes) must have passed.
+    for (let minute = 0; minute < 12; minute++) await this.#calmMinute()
     const before = commits()
     for (let minute = 0; minute < 60; minute++) await this.#calmMinute()
     return commits() - before
@@ -197,6 +199,9 @@ export class Simulation {
   async #calmDown(): Promise<void> {
     this.#isCalm = true
     await this.people.tidyUp()
+    // All that was under way is lost at once: only the sweep can know of it.
+    for (const delivery of this.bus.pending()) this.bus.drop(delivery)
+    this.#timers.splice(0)
     let quietMinutes = 0
     for (let minute = 0; minute < CALM_MINUTES && quietMinutes < 2; minute++) {
       const before = this.history.length
@@ -265,15 +270,17 @@ export class Simulation {
     this.#instances.push({ process, reconcile, end })
   }
 
+  /** One instance sweeps until it dies. */
   async #sweep(): Promise<void> {
-    const process = new SimulatedProcess(`sweep-${++this.#names}`)
-    const ports = this.#ports(process)
-    const sweep = createSweep({
-      ...ports,
-      views: createLiveViews(ports),
-      newId: () => process.name,
-    })
-    await sweep.run()
+    if (!this.#sweeper || this.#sweeper.process.isDead) {
+      const process = new SimulatedProcess(`sweep-${++this.#names}`)
+      const ports = this.#ports(process)
+      let commits = 0
+      const newId = (): string => `${process.name}-${++commits}`
+      const sweep = createSweep({ ...ports, views: createLiveViews(ports), newId })
+      this.#sweeper = { process, sweep }
+    }
+    await this.#sweeper.sweep.run()
   }
 
   /** What a process sees of the world: each call waits its turn, and may not come back. */
