@@ -1,4 +1,4 @@
-// The whole local system for end-to-end tests: `emulator/start.mjs` as a user starts it, in a home
+// The whole local system for end-to-end tests: what `npm start` runs, in a home
 // folder of its own, and real clients against it.
 
 import { spawn, type ChildProcess } from 'node:child_process'
@@ -56,7 +56,7 @@ export async function startLocalWherry(
   rmSync(join(home, 'ready.json'), { force: true })
   // Emulators of the test run are not borrowed: some tests freeze theirs.
   const { FIRESTORE_EMULATOR_HOST: _, PUBSUB_EMULATOR_HOST: __, ...env } = process.env
-  const child = spawn(process.execPath, ['emulator/start.mjs', ...(options.args ?? [])], {
+  const child = spawn(process.execPath, ['emulator/main.ts', ...(options.args ?? [])], {
     cwd: ROOT,
     env: { ...env, ...options.env, WHERRY_HOME: home },
     stdio: ['ignore', 'pipe', 'pipe'],
