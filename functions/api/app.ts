@@ -9,6 +9,7 @@ import type { ApiDeps } from './deps.ts'
 import { createDiscovery } from './discovery.ts'
 import { errorResponse, methodNotAllowed, unknownPath } from './errors.ts'
 import { identify } from './identify.ts'
+import { createOpenApi } from './openapi/openapi.ts'
 import { agentRoute } from './routes/agent.ts'
 import { DISCOVERED, resourceRoute } from './routes/resources.ts'
 import { health, isHealthPath, versionInfo } from './routes/server.ts'
@@ -19,6 +20,7 @@ const DEADLINE_MS = 60_000
 /** The app. It starts nothing: a request is all that makes it work. */
 export function createApi(deps: ApiDeps): Hono {
   const discovery = createDiscovery(DISCOVERED)
+  const openApi = createOpenApi(DISCOVERED)
   const app = new Hono()
 
   const handle = async (request: Request): Promise<Response> => {
@@ -46,18 +48,17 @@ export function createApi(deps: ApiDeps): Hono {
   const respond = async (context: ApiContext): Promise<Response> => {
     const fromAgent = await agentRoute(context)
     if (fromAgent) return fromAgent
-    const { path, request, identity } = context
+    const { path, query, request, identity } = context
     const resource = await resourceRoute(context)
     if (resource) return resource
     if (!mayReadPath(identity, path)) throw pathDenied(identity, request.method.toLowerCase(), path)
     const isRead = request.method === 'GET' || request.method === 'HEAD'
-    const discovered = discovery.respond(path, request.headers)
-    if (discovered && isRead) return discovered
-    if (path === '/version' || path === '/version/') {
-      if (!isRead) throw methodNotAllowed()
-      return answer(context, versionInfo())
-    }
-    if (discovered) throw methodNotAllowed()
+    const document =
+      discovery.respond(path, request.headers) ??
+      (await openApi.respond({ path, query }, request.headers)) ??
+      (/^\/version\/?$/.test(path) ? await answer(context, versionInfo()) : undefined)
+    if (document && !isRead) throw methodNotAllowed()
+    if (document) return document
     throw unknownPath()
   }
 
