@@ -25,6 +25,9 @@ export interface Ports {
   log: Log
 }
 
+/** What every function needs. Compute Engine is the cloud function's alone. */
+type Basics = Omit<Ports, 'compute' | 'timers'>
+
 /** What the api function needs beside the ports; its views also serve the GKE API. */
 export type ApiOptions = Pick<
   ApiDeps,
@@ -34,13 +37,13 @@ export type ApiOptions = Pick<
 /** A function that Pub/Sub pushes to. A rejection is a nack: the message comes again. */
 export type OnMessage = (message: Message) => Promise<void>
 
-export function composeApi(ports: Ports, options: ApiOptions): Hono {
+export function composeApi(ports: Basics, options: ApiOptions): Hono {
   return createApi({ ...ports, ...options })
 }
 
 // Each of the other functions keeps views of its own, as separate instances do in the cloud.
 
-export function composeReconcile(ports: Ports): OnMessage {
+export function composeReconcile(ports: Omit<Ports, 'compute'>): OnMessage {
   const reconcile = createReconcile({ ...ports, views: createLiveViews(ports) })
   return (message) => forCluster(message, (cluster) => reconcile.handle(cluster))
 }
@@ -50,13 +53,13 @@ export function composeCloud(ports: Ports, config: CloudConfig): OnMessage {
   return (message) => forCluster(message, (cluster) => cloud.handle(cluster))
 }
 
-export function composeSignals(ports: Ports): OnMessage {
+export function composeSignals(ports: Basics): OnMessage {
   const signals = createSignals({ ...ports, views: createLiveViews(ports) })
   return (message) => signals.handle(message)
 }
 
 /** Called once a minute by Cloud Scheduler. */
-export function composeSweep(ports: Ports): () => Promise<void> {
+export function composeSweep(ports: Omit<Ports, 'compute'>): () => Promise<void> {
   const sweep = createSweep({ ...ports, views: createLiveViews(ports) })
   return () => sweep.run()
 }

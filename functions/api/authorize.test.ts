@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import type { KubeObject } from '#shared/api/meta.ts'
 import type { Reader } from '#shared/view/reader.ts'
-import { accessDenied, authorize, mayEnter, mayReadPath, type Attributes } from './authorize.ts'
+import {
+  accessDenied,
+  authorize,
+  mayEnter,
+  mayReadPath,
+  VIEWERS,
+  type Attributes,
+} from './authorize.ts'
 import type { Identity } from './deps.ts'
 
 const admin: Identity = { user: 'admin', groups: ['system:masters'] }
@@ -41,6 +48,22 @@ function ask(verb: string, resource: string, more: Partial<Attributes> = {}): At
 }
 
 describe('authorize', () => {
+  it('lets viewers look, but not at Secrets, not into containers, and not change anything', () => {
+    const viewer: Identity = { user: 'v', groups: [VIEWERS] }
+    const may = (verb: string, resource: string, subresource = ''): boolean =>
+      authorize(viewer, ask(verb, resource, { subresource }), reader).isAllowed
+    expect(may('list', 'pods')).toBe(true)
+    expect(may('watch', 'nodes')).toBe(true)
+    expect(may('get', 'pods', 'log')).toBe(true)
+    for (const verb of ['get', 'list', 'watch']) expect(may(verb, 'secrets')).toBe(false)
+    for (const part of ['exec', 'attach', 'portforward', 'proxy']) {
+      expect(may('get', 'pods', part), part).toBe(false)
+    }
+    for (const verb of ['create', 'update', 'patch', 'delete', 'deletecollection', 'impersonate']) {
+      expect(may(verb, 'pods'), verb).toBe(false)
+    }
+  })
+
   it('lets system:masters do everything', () => {
     expect(authorize(admin, ask('delete', 'secrets'), reader).isAllowed).toBe(true)
   })

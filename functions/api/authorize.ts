@@ -22,6 +22,9 @@ export interface Verdict {
   reason?: string
 }
 
+/** People who may look at everything but Secrets, as Google's roles/container.viewer. */
+export const VIEWERS = 'wherry:viewers'
+
 const ALLOWED: Verdict = { isAllowed: true }
 const DENIED: Verdict = { isAllowed: false }
 
@@ -40,7 +43,17 @@ export function authorize(identity: Identity, request: Attributes, reader: Reade
   if (isAdmin(identity)) return ALLOWED
   if (isSelfReview(request)) return ALLOWED
   if (identity.node) return authorizeNode(identity.node.name, request, reader)
+  if (identity.groups.includes(VIEWERS) && isLook(request)) return ALLOWED
   return DENIED
+}
+
+/** Reading and nothing else: `get pods/exec` is how a WebSocket runs a command. */
+function isLook({ verb, resource, subresource }: Attributes): boolean {
+  return (
+    ['get', 'list', 'watch'].includes(verb) &&
+    resource !== 'secrets' &&
+    ['', 'status', 'scale', 'log'].includes(subresource)
+  )
 }
 
 /** Paths that are no resources: everybody who is known may read discovery, nobody else more. */

@@ -5,7 +5,8 @@ import { Hono, type Context } from 'hono'
 import type { Log } from '#shared/ports/log.ts'
 import { isReason } from '#shared/status.ts'
 import { CLUSTER_VERSION } from '#shared/version.ts'
-import type { Authenticate } from '../api/deps.ts'
+import { VIEWERS } from '../api/authorize.ts'
+import type { Authenticate, Identity } from '../api/deps.ts'
 import { GoogleError } from './errors.ts'
 import { listOperations, readOperation } from './operations.ts'
 import {
@@ -144,13 +145,19 @@ async function authorize(deps: GkeAppDeps, c: Context): Promise<void> {
     )
   }
   const project = /^\/v1[a-z0-9]*\/projects\/([^/]+)/.exec(c.req.path)?.[1]
-  const isAdmin = identity.groups.includes('system:masters') && !identity.clusters
-  if (!isAdmin || (project !== undefined && project !== deps.project)) {
+  if (!mayCall(identity, c.req.method) || (project !== undefined && project !== deps.project)) {
     throw new GoogleError(
       'PERMISSION_DENIED',
       `Required "container.clusters" permission(s) for "projects/${project ?? ''}".`,
     )
   }
+}
+
+/** Who is confined to some clusters (a VM) has no business here. */
+function mayCall(identity: Identity, method: string): boolean {
+  if (identity.clusters) return false
+  if (identity.groups.includes('system:masters')) return true
+  return identity.groups.includes(VIEWERS) && (method === 'GET' || method === 'HEAD')
 }
 
 function placeOf(c: Context): Place {

@@ -119,6 +119,7 @@ export function clusterToWire(
     createTime: metadata.creationTimestamp,
     endpoint: access.endpoint,
     masterAuth: { clusterCaCertificate: base64(access.ca) },
+    ...(access.ca === '' ? publicEndpoint(access.endpoint) : {}),
     initialClusterVersion: CLUSTER_VERSION,
     currentMasterVersion: CLUSTER_VERSION,
     currentNodeVersion: CLUSTER_VERSION,
@@ -136,6 +137,16 @@ export function clusterToWire(
     monitoringService: 'monitoring.googleapis.com/kubernetes',
     releaseChannel: { channel: 'REGULAR' },
     etag: metadata.resourceVersion ?? '',
+  }
+}
+
+/** How gcloud is told to trust the system's roots: without it, no CA would mean no check at all. */
+function publicEndpoint(endpoint: string): Record<string, unknown> {
+  return {
+    controlPlaneEndpointsConfig: {
+      dnsEndpointConfig: { endpoint, allowExternalTraffic: true },
+      ipEndpointsConfig: { enabled: false },
+    },
   }
 }
 
