@@ -80,7 +80,10 @@ async function answer(request, response) {
   if (path === '/healthz') return send(response, 200, { ok: true })
   if (path === '/api/classify' && request.method === 'POST') return classify(request, response)
   if (path !== '/') return send(response, 404, { error: 'not found' })
-  response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-cache' })
+  response.writeHead(200, {
+    'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-cache',
+  })
   return response.end(page)
 }
 
