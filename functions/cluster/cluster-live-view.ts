@@ -2,6 +2,7 @@
 // get into it the same way as everyone's, by reading the tail: another writer's commit may have come
 // before one's own, and only the log knows. The store makes reading back one's own commit cheap.
 
+import { logExpired } from '#shared/ports/store-rules.ts'
 import { NO_VERSION } from '#shared/ports/store.ts'
 import type {
   Change,
@@ -9,6 +10,7 @@ import type {
   Commit,
   Cursor,
   Revision,
+  Tail,
   Version,
   Write,
 } from '#shared/ports/store.ts'
@@ -36,6 +38,8 @@ export class ClusterLiveView implements LiveView {
   readonly #follower: Follower
   #position: Position
   #history: History
+  // The version of the log's first revision, when this view has read the log from its beginning.
+  #firstVersion: Version = NO_VERSION
   #reading: Promise<void> | undefined
   #readingNext: Promise<void> | undefined
 
@@ -97,6 +101,8 @@ export class ClusterLiveView implements LiveView {
   }
 
   async history(since: Version): Promise<readonly Revision[]> {
+    // A version from before the log began is one of another log: that of a laptop before its restart.
+    if (since !== NO_VERSION && since < this.#firstVersion) throw logExpired()
     const kept = this.#history.after(since)
     if (kept) return kept
     const { version } = this.current
@@ -169,6 +175,7 @@ export class ClusterLiveView implements LiveView {
     const asked = store.revisions(this.cluster, position.cursor)
     const tail = await within(clock, deadlineMs, 'reading the log', asked)
     const news: Revision[] = []
+    if (position.view.version === NO_VERSION) this.#firstVersion = firstOf(tail)
     try {
       for (const revision of tail.revisions) {
         if (!applyTo(position.view, revision)) continue
@@ -201,6 +208,7 @@ export class ClusterLiveView implements LiveView {
     const old = this.#position.view
     this.#position = { view, cursor: tail.cursor }
     this.#history = kept
+    this.#firstVersion = checkpoint ? NO_VERSION : firstOf(tail)
     if (this.#listeners.size > 0) this.#deliver(stepBetween(old, view))
   }
 
@@ -214,6 +222,10 @@ export class ClusterLiveView implements LiveView {
       }
     }
   }
+}
+
+function firstOf(tail: Tail): Version {
+  return tail.revisions[0]?.version ?? NO_VERSION
 }
 
 class OutOfOrder extends Error {}

@@ -356,6 +356,16 @@ describe('history', () => {
     expect(await live.history(made[1]?.version ?? '')).toEqual(made.slice(2))
   })
 
+  test('knows no version from before the log began', async () => {
+    const live = await views().open(CLUSTER)
+    const made = await live.commit(write('a', null))
+    const earlier = String(Number(made.version) - 1)
+    await expect(live.history(earlier)).rejects.toMatchObject({ reason: 'Expired' })
+    expect(await live.history('0000000000000000')).toEqual([made])
+    const other = await views().open(CLUSTER)
+    await expect(other.history(earlier)).rejects.toMatchObject({ reason: 'Expired' })
+  })
+
   test('forgets by size as well', async () => {
     const live = await views({ history: { revisions: 100, bytes: 1_500 } }).open(CLUSTER)
     const made = []

@@ -28,7 +28,7 @@ export interface LiveView {
   listen(listener: (revisions: readonly Revision[]) => void): () => void
   /**
    * The revisions after `since` up to current, oldest first, as far as they are kept in memory or
-   * in the log. Expired: the log does not reach back that far.
+   * in the log. Expired: the log does not reach back that far, or `since` is from before it began.
    */
   history(since: Version): Promise<readonly Revision[]>
 }
