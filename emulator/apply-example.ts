@@ -52,7 +52,10 @@ async function create(client: ApiClient, manifest: Manifest): Promise<string> {
       ...manifest,
       metadata: {
         ...metadata,
-        annotations: { ...metadata.annotations, [LAST_APPLIED]: `${JSON.stringify(applied)}\n` },
+        annotations: {
+          ...metadata.annotations,
+          [LAST_APPLIED]: `${JSON.stringify(sorted(applied))}\n`,
+        },
       },
     },
   )
@@ -60,6 +63,14 @@ async function create(client: ApiClient, manifest: Manifest): Promise<string> {
   if (status === CREATED) return `${name} created`
   if (status === ALREADY_EXISTS) return `${name} unchanged`
   throw new Error(`${name}: ${messageOf(body) ?? `the API answered ${status}`}`)
+}
+
+/** With keys in alphabetical order, as Go writes maps: kubectl compares the texts. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(entries.map(([key, child]) => [key, sorted(child)]))
 }
 
 function splitApiVersion(apiVersion: string): [string, string] {

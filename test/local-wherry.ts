@@ -122,9 +122,9 @@ function running(parts: {
   }
 }
 
-/** Splits at spaces; 'single quotes' keep them. */
+/** Splits at spaces; 'single quotes' keep them, also inside a word. */
 function splitArgs(args: string): string[] {
-  return [...args.matchAll(/'([^']*)'|(\S+)/g)].map((match) => match[1] ?? match[2] ?? '')
+  return [...args.matchAll(/(?:'[^']*'|[^\s'])+/g)].map(([word]) => word.replaceAll("'", ''))
 }
 
 /** Asks until `check` answers something, or fails with the last reason. */
