@@ -1,4 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createManualClock } from '#emulator/adapters/manual-clock.ts'
+import { createMemoryStore } from '#emulator/adapters/memory-store.ts'
+import type { Store } from '#shared/ports/store.ts'
 import { createTestApi, NOBODY_TOKEN, type TestApi } from '#test/api.ts'
 
 let api: TestApi
@@ -83,5 +86,49 @@ describe('create and get', () => {
     })
     const got = await api.call('GET', `${CONFIG_MAPS}/c`)
     expect(got.body).toEqual(created.body)
+  })
+})
+
+describe('when something is wrong behind it', () => {
+  it('a store that does not answer is a 503 that says when to come back', async () => {
+    const clock = createManualClock()
+    const store = createMemoryStore({ clock })
+    let isFrozen = false
+    const freezing: Store = new Proxy(store, {
+      get: (target, name: keyof Store) =>
+        isFrozen ? () => new Promise(() => undefined) : target[name].bind(target),
+    })
+    const own = await createTestApi({ clock, store: freezing })
+    isFrozen = true
+    const asked = own.call('GET', CONFIG_MAPS)
+    const written = own.call('POST', CONFIG_MAPS, { body: { metadata: { name: 'c' } } })
+    await clock.advance(30_000)
+    for (const { status, body, headers } of [await asked, await written]) {
+      expect([status, body['kind'], body['reason']]).toEqual([503, 'Status', 'ServiceUnavailable'])
+      expect(headers.get('retry-after')).toBe('1')
+    }
+    await own.close()
+  })
+
+  it('nobody waits longer than a minute', async () => {
+    const own = await createTestApi({ authenticate: () => new Promise(() => undefined) })
+    const asked = own.call('GET', '/version')
+    await own.clock.advance(60_000)
+    const { status, body } = await asked
+    expect([status, body['message']]).toEqual([504, 'Timeout: request did not complete within 60s'])
+    await own.close()
+  })
+
+  it('a bug is logged, and its details are told to nobody', async () => {
+    const own = await createTestApi({
+      authenticate: () => Promise.reject(new Error('the secret is 42')),
+    })
+    const { status, body, text } = await own.call('GET', '/version')
+    expect([status, body['reason']]).toEqual([500, 'InternalError'])
+    expect(text).not.toContain('42')
+    expect(own.log.entries).toMatchObject([
+      { severity: 'ERROR', fields: { method: 'GET', path: '/version' } },
+    ])
+    await own.close()
   })
 })
