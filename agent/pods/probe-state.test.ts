@@ -6,7 +6,8 @@ import type { ProbeKind } from './probe-state.ts'
 function verdicts(kind: ProbeKind, results: string, success: number, failure: number): string {
   const times = probeTimes({ successThreshold: success, failureThreshold: failure })
   let state = firstState(kind)
-  return [...results]
+  return results
+    .split('')
     .map((result) => {
       state = observe(state, times, result === '+')
       return state.isGood === undefined ? '?' : state.isGood ? '+' : '-'

@@ -52,7 +52,7 @@ function files(volume: Omit<Volume, 'name'>): Record<string, string> {
   return Object.fromEntries(
     content.files.map(({ path, bytes, mode }) => [
       path,
-      `${mode.toString(8)} ${Buffer.from(bytes)}`,
+      `${mode.toString(8)} ${Buffer.from(bytes).toString()}`,
     ]),
   )
 }

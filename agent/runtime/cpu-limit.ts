@@ -1,31 +1,39 @@
 // CPU limits through the kernel's control groups, version 2 or 1, where this user may make them. Where
 // it may not, a limit is not enforced and the runtime says so.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 
 const ROOT = '/sys/fs/cgroup'
 const PERIOD_US = 100_000
+const OLD_MS = 60_000
 
 export interface CpuLimits {
   readonly isAvailable: boolean
-  /** Puts a process and what it will start under a limit. */
+  /** Puts a process and what it will start under a limit. Throws when the kernel refuses. */
   apply(id: string, pid: number, cpuMillis: number): void
   /** Forgets the group, once its processes are gone. */
   release(id: string): void
 }
 
-/** Groups of the agent `owner`; those that an earlier one left behind are removed. */
+/** Groups of the agent `owner`; those that ended agents left behind are removed. */
 export function openCpuLimits(owner: string): CpuLimits {
-  const base = prepare(owner)
+  const base = prepare()
   if (!base) return { isAvailable: false, apply: () => undefined, release: () => undefined }
-  for (const old of readdirSync(base.folder, { withFileTypes: true })) {
-    if (old.isDirectory()) remove(join(base.folder, old.name))
-  }
+  const folderOf = (id: string): string => join(base.folder, `${owner}-${id}`)
+  removeOld(base.folder, owner)
   return {
     isAvailable: true,
     apply(id, pid, cpuMillis) {
-      const folder = join(base.folder, id)
+      const folder = folderOf(id)
       mkdirSync(folder, { recursive: true })
       const quota = Math.max(1000, Math.round((cpuMillis / 1000) * PERIOD_US))
       if (base.version === 2) writeFileSync(join(folder, 'cpu.max'), `${quota} ${PERIOD_US}`)
@@ -35,15 +43,15 @@ export function openCpuLimits(owner: string): CpuLimits {
       }
       writeFileSync(join(folder, 'cgroup.procs'), String(pid))
     },
-    release: (id) => remove(join(base.folder, id)),
+    release: (id) => remove(folderOf(id)),
   }
 }
 
-/** This user's own group, or undefined where it may make none. */
-function prepare(owner: string): { folder: string; version: 1 | 2 } | undefined {
+/** The group of all agents on this machine, or undefined where this user may make none. */
+function prepare(): { folder: string; version: 1 | 2 } | undefined {
   const isVersion2 = existsSync(join(ROOT, 'cgroup.controllers'))
   try {
-    const folder = join(ROOT, isVersion2 ? '' : 'cpu', `wherry-${owner}`)
+    const folder = join(ROOT, isVersion2 ? '' : 'cpu', 'wherry')
     if (isVersion2) {
       const enabled = readFileSync(join(ROOT, 'cgroup.subtree_control'), 'utf8').split(/\s+/)
       if (!enabled.includes('cpu')) return undefined
@@ -53,6 +61,18 @@ function prepare(owner: string): { folder: string; version: 1 | 2 } | undefined 
     return { folder, version: isVersion2 ? 2 : 1 }
   } catch {
     return undefined
+  }
+}
+
+/** The kernel refuses to remove a group that has processes, so a living agent's stay. */
+function removeOld(base: string, owner: string): void {
+  for (const { name } of readdirSync(base, { withFileTypes: true }).filter((e) =>
+    e.isDirectory(),
+  )) {
+    const folder = join(base, name)
+    // One that was just made may still wait for its process.
+    const isOld = Date.now() - (statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0) > OLD_MS
+    if (name.startsWith(`${owner}-`) || isOld) remove(folder)
   }
 }
 

@@ -125,12 +125,10 @@ class ProcessRuntime implements Runtime {
       isOutOfMemory: false,
       execs: new Set(),
     }
+    const { cpuMillis, memoryBytes } = container.limits
+    if (cpuMillis) this.#limitCpu(found, cpuMillis)
     this.#running.set(container.id, found)
     this.#watch(found)
-    const { cpuMillis, memoryBytes } = container.limits
-    if (cpuMillis && this.#cpuLimits.isAvailable) {
-      this.#cpuLimits.apply(container.id, found.pid, cpuMillis)
-    }
     if (memoryBytes) this.#memory.guard(container.id, found.pid, memoryBytes)
   }
 
@@ -239,6 +237,17 @@ class ProcessRuntime implements Runtime {
   /** What endLeftovers needs should this agent die. */
   #record(id: string, pid: number): void {
     writeFileSync(join(this.#recordDir, id), JSON.stringify({ pid, began: startMarkOf(pid) }))
+  }
+
+  #limitCpu(found: Running, cpuMillis: number): void {
+    try {
+      this.#cpuLimits.apply(found.container.id, found.pid, cpuMillis)
+    } catch (error) {
+      this.#killAll(found)
+      rmSync(join(this.#recordDir, found.container.id), { force: true })
+      const why = `cannot set its CPU limit: ${String(error)}`
+      throw new StartRefused('CreateContainerError', why, { cause: error })
+    }
   }
 
   #watch(found: Running): void {

@@ -4,7 +4,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -57,12 +57,13 @@ export async function createWorld(): Promise<World> {
   const images = join(home, 'images')
   mkdirSync(images)
   const vpc = createVpc()
-  const pubsubServer = await startPubsubServer({
-    clock: createSystemClock(),
-    log: createMemoryLog(),
-  })
-  process.env['PUBSUB_EMULATOR_HOST'] = pubsubServer.host
-  const pubsub = new PubSub({ projectId: 'test' })
+  // The official emulator where there is one.
+  const own = process.env['PUBSUB_EMULATOR_HOST']
+    ? undefined
+    : await startPubsubServer({ clock: createSystemClock(), log: createMemoryLog() })
+  const pubsubHost = own?.host ?? process.env['PUBSUB_EMULATOR_HOST'] ?? ''
+  const project = `agent-test-${process.pid}`
+  const pubsub = new PubSub({ projectId: project, apiEndpoint: pubsubHost, emulatorMode: true })
   await pubsub.createTopic(TOPICS.nodes)
   const vpcServer = serve({ fetch: vpc.app.fetch, hostname: '127.0.0.1', port: 0 })
   await once(vpcServer, 'listening')
@@ -104,7 +105,7 @@ export async function createWorld(): Promise<World> {
         WHERRY_STATE_DIR: stateDir,
         WHERRY_IMAGES: images,
         WHERRY_VPC_URL: `http://127.0.0.1:${portOf(vpcServer as Server)}`,
-        PUBSUB_EMULATOR_HOST: pubsubServer.host,
+        PUBSUB_EMULATOR_HOST: pubsubHost,
       }
       const child = spawn(process.execPath, [join(ROOT, 'agent/main.ts')], {
         env,
@@ -140,7 +141,7 @@ export async function createWorld(): Promise<World> {
         server.closeAllConnections()
       }
       await pubsub.close()
-      await pubsubServer.stop()
+      await own?.stop()
       rmSync(home, { recursive: true, force: true })
     },
   }
@@ -197,12 +198,14 @@ async function startControl() {
   const outage = { status: 0 }
   const server = await listen(
     createServer((request, response) => {
-      void answer(request).then(({ status, body }) => {
-        response.writeHead(status, { 'content-type': 'application/json' })
-        response.end(JSON.stringify(body))
-      })
+      void reply(request, response)
     }),
   )
+  async function reply(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { status, body } = await answer(request)
+    response.writeHead(status, { 'content-type': 'application/json' })
+    response.end(JSON.stringify(body))
+  }
   async function answer(request: IncomingMessage): Promise<{ status: number; body: unknown }> {
     const text = await textOf(request)
     if (outage.status) return { status: outage.status, body: { message: 'away' } }
@@ -226,6 +229,7 @@ function metadataOf(apiUrl: string): Record<string, string> {
     [VM_METADATA.apiUrl]: apiUrl,
     [VM_METADATA.audience]: 'https://test',
     [VM_METADATA.agentToken]: TOKEN,
+    [VM_METADATA.pubsubProject]: `agent-test-${process.pid}`,
     [VM_METADATA.nodeLabels]: '{"cloud.google.com/gke-nodepool":"default-pool"}',
   }
   const values: Record<string, string> = {
