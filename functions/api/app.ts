@@ -58,7 +58,7 @@ export function createApi(deps: ApiDeps): Hono {
       (await openApi.respond({ path, query }, request.headers)) ??
       (/^\/version\/?$/.test(path) ? await answer(context, versionInfo()) : undefined)
     if (document && !isRead) throw methodNotAllowed()
-    if (document) return document
+    if (document) return compressed(document, request)
     throw unknownPath()
   }
 
@@ -72,6 +72,18 @@ export function createApi(deps: ApiDeps): Hono {
     }
   })
   return app
+}
+
+/** OpenAPI and discovery are long, and alike for everybody. */
+function compressed(response: Response, request: Request): Response {
+  const mayCompress = /\bgzip\b/.test(request.headers.get('accept-encoding') ?? '')
+  if (!mayCompress || !response.body) return response
+  const headers = new Headers(response.headers)
+  headers.set('content-encoding', 'gzip')
+  headers.delete('content-length')
+  headers.append('vary', 'accept-encoding')
+  const body = response.body.pipeThrough(new CompressionStream('gzip'))
+  return new Response(body, { status: response.status, headers })
 }
 
 async function withDeadline(deps: ApiDeps, work: Promise<Response>): Promise<Response> {

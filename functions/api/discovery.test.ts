@@ -1,3 +1,4 @@
+import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApi, type TestApi } from '#test/api.ts'
 
@@ -52,6 +53,19 @@ describe('aggregated discovery', () => {
     const again = await get('/apis', { accept: NEW, 'if-none-match': etag })
     expect([again.status, again.text]).toEqual([304, ''])
     expect((await get('/apis', { accept: OLD, 'if-none-match': etag })).status).toBe(200)
+  })
+})
+
+describe('long documents', () => {
+  it('are compressed for who can read that', async () => {
+    const response = await api.open('/openapi/v3/api/v1', {
+      headers: { 'accept-encoding': 'gzip' },
+    })
+    expect(response.headers.get('content-encoding')).toBe('gzip')
+    const packed = Buffer.from(await response.arrayBuffer())
+    const plain = await get('/openapi/v3/api/v1')
+    expect(packed.length).toBeLessThan(plain.text.length / 3)
+    expect(JSON.parse(gunzipSync(packed).toString())).toEqual(plain.body)
   })
 })
 
