@@ -2,7 +2,7 @@
 // that got lost is looked for: the revision's id was chosen by the writer, so its document tells.
 
 import type { DocumentSnapshot } from '@google-cloud/firestore'
-import { unavailable, within } from '#functions/cluster/deadline.ts'
+import { unavailable, within } from '#shared/deadline.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import type { Key } from '#shared/key.ts'
 import { promisedBefore, refuseSenseless, staleWrite } from '#shared/ports/store-rules.ts'

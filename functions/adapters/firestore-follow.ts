@@ -3,7 +3,7 @@
 // because a revision may become visible after another one with a later time.
 
 import type { DocumentChange, QuerySnapshot } from '@google-cloud/firestore'
-import { within } from '#functions/cluster/deadline.ts'
+import { within } from '#shared/deadline.ts'
 import type { Version } from '#shared/ports/store.ts'
 import { segmentAt } from './firestore-layout.ts'
 import { newestQuery } from './firestore-queries.ts'

@@ -2,7 +2,7 @@
 // was committed lately, and the count of what all of it costs.
 
 import type { DocumentSnapshot, Query, QuerySnapshot } from '@google-cloud/firestore'
-import { unavailable, within } from '#functions/cluster/deadline.ts'
+import { unavailable, within } from '#shared/deadline.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { StoreUsage } from '#shared/ports/store.ts'

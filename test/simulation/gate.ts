@@ -2,7 +2,7 @@
 // through: that is how two processes take turns in an order that only the seed decides, and how a
 // process dies between any two steps.
 
-import { unavailable } from '#functions/cluster/deadline.ts'
+import { unavailable } from '#shared/deadline.ts'
 
 /** What happens to a call that is let through. */
 export type Fate =

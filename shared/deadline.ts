@@ -1,7 +1,7 @@
 // Nothing may hang: what does not answer in time becomes a 503 that says when to ask again.
 
-import type { Clock } from '#shared/ports/clock.ts'
-import { StatusError } from '#shared/status.ts'
+import type { Clock } from './ports/clock.ts'
+import { StatusError } from './status.ts'
 
 const LATE = Symbol('late')
 
