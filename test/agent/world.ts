@@ -34,6 +34,8 @@ export interface World {
   /** Changes what is wanted, and wakes the agent. */
   want(change: (desired: DesiredState) => void): Promise<void>
   startAgent(): ChildProcess
+  /** After Pub/Sub has lost it. */
+  createTopic(): Promise<void>
   /** All that were started, the newest last. */
   agents: readonly ChildProcess[]
   /** The status that was last reported of a pod. */
@@ -51,20 +53,22 @@ export interface World {
 }
 
 /** Starts everything but the agent. */
-export async function createWorld(): Promise<World> {
+export async function createWorld(options: { pubsubHost?: string } = {}): Promise<World> {
   const home = mkdtempSync(join(tmpdir(), 'wherry-agent-'))
   const stateDir = join(home, 'disk')
   const images = join(home, 'images')
   mkdirSync(images)
   const vpc = createVpc()
   // The official emulator where there is one.
-  const own = process.env['PUBSUB_EMULATOR_HOST']
+  const given = options.pubsubHost ?? process.env['PUBSUB_EMULATOR_HOST']
+  const own = given
     ? undefined
     : await startPubsubServer({ clock: createSystemClock(), log: createMemoryLog() })
-  const pubsubHost = own?.host ?? process.env['PUBSUB_EMULATOR_HOST'] ?? ''
+  const pubsubHost = own?.host ?? given ?? ''
   const project = `agent-test-${process.pid}`
   const pubsub = new PubSub({ projectId: project, apiEndpoint: pubsubHost, emulatorMode: true })
-  await pubsub.createTopic(TOPICS.nodes)
+  const createTopic = async (): Promise<void> => void (await pubsub.createTopic(TOPICS.nodes))
+  await createTopic()
   const vpcServer = serve({ fetch: vpc.app.fetch, hostname: '127.0.0.1', port: 0 })
   await once(vpcServer, 'listening')
   const control = await startControl()
@@ -82,6 +86,7 @@ export async function createWorld(): Promise<World> {
     images,
     stateDir,
     agents,
+    createTopic,
     reports: control.reports,
     outage: control.outage,
     image(name, server) {
