@@ -5,6 +5,7 @@ import type { OnMessage } from '#functions/compose.ts'
 import { TOPICS, type Bus, type Topic } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
+import { startScheduler } from './google/scheduler.ts'
 
 interface DeliveriesOptions {
   bus: Bus
@@ -13,11 +14,8 @@ interface DeliveriesOptions {
   reconcile: OnMessage
   cloud: OnMessage
   signals: OnMessage
-  sweep(): Promise<void>
-  sweepIntervalMs?: number
+  sweep: () => Promise<void>
 }
-
-const SWEEP_INTERVAL_MS = 60_000
 
 /** Starts them; answers the function that ends them. */
 export async function startDeliveries(options: DeliveriesOptions): Promise<() => Promise<void>> {
@@ -36,23 +34,8 @@ export async function startDeliveries(options: DeliveriesOptions): Promise<() =>
     deliver(TOPICS.cloud, 'cloud', options.cloud),
     deliver(TOPICS.signals, 'signals', options.signals),
   ])
-  const abort = new AbortController()
-  const ticking = tick(options, abort.signal, clock)
+  const endSweep = startScheduler({ name: 'sweep', target: options.sweep, clock, log })
   return async () => {
-    abort.abort()
-    await Promise.all(ends.map((end) => end()))
-    await ticking
-  }
-}
-
-async function tick(options: DeliveriesOptions, signal: AbortSignal, clock: Clock): Promise<void> {
-  while (!signal.aborted) {
-    await clock.sleep(options.sweepIntervalMs ?? SWEEP_INTERVAL_MS, signal)
-    if (signal.aborted) return
-    try {
-      await options.sweep()
-    } catch (error) {
-      options.log.warn('the sweep did not succeed; the next minute tries again', { error })
-    }
+    await Promise.all([endSweep(), ...ends.map((end) => end())])
   }
 }
