@@ -93,14 +93,17 @@ export function createPower(deps: Deps): Power {
     return setStatus(path, 'TERMINATED')
   }
 
-  /** It went without being asked; Google starts it again if its scheduling says so. */
+  /**
+   * It went without being asked. Google starts it again if its scheduling says so; a VM of a group is
+   * left to the group, which makes it anew.
+   */
   async function lost(path: string, method: SystemMethod): Promise<void> {
     const instance = ctx.state.instances[path]
     if (!instance) return
     deps.vpc.dropOwner(instance.name)
     setStatus(path, 'TERMINATED')
     audit.system(instance, method)
-    if (method !== 'compute.instances.hostError' || !instance.scheduling.automaticRestart) return
+    if (method !== 'compute.instances.hostError' || !isRestarted(instance)) return
     audit.system(instance, 'compute.instances.automaticRestart')
     await powerOn(path)
   }
@@ -161,6 +164,10 @@ export function createPower(deps: Deps): Power {
       listeners.push(listener)
     },
   }
+}
+
+function isRestarted({ scheduling, metadata }: Instance): boolean {
+  return scheduling.automaticRestart && !metadata.items.some(({ key }) => key === 'created-by')
 }
 
 function virtualMachine(ctx: Context, path: string, instance: Instance): VirtualMachine {

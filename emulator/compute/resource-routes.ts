@@ -121,6 +121,8 @@ async function bodyOf(c: Request): Promise<Json> {
   try {
     const body: unknown = JSON.parse(text)
     if (isJson(body)) return body
+    // Google's client sends an empty JSON text where there is no body.
+    if (body === '') return {}
   } catch {
     // Answered below, in Google's words.
   }

@@ -1,0 +1,186 @@
+// VMs as process trees: what they are given, and that nothing of them survives a power cut.
+
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
+import { createIdentitySigner } from '#emulator/google/identity.ts'
+import { createSystemClock } from '#functions/adapters/system-clock.ts'
+import { anInstance } from '#test/support/an-instance.ts'
+import type { MachineExit, Machines, VirtualMachine } from './machines.ts'
+import { createProcessMachines } from './process-machines.ts'
+
+const FAKE_AGENT = join(import.meta.dirname, '../../test/support/fake-agent.mjs')
+
+let dir: string
+let machines: Machines
+let exits: MachineExit[]
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'wherry-machines-'))
+  machines = await openMachines()
+  exits = []
+  machines.onExit((exit) => exits.push(exit))
+})
+afterEach(async () => {
+  await machines.close()
+  rmSync(dir, { recursive: true, force: true })
+})
+
+async function openMachines(): Promise<Machines> {
+  return createProcessMachines({
+    project: 'demo',
+    projectNumber: '1234',
+    dir,
+    command: [process.execPath, FAKE_AGENT],
+    env: { WHERRY_IMAGES: '/images' },
+    identity: await createIdentitySigner(join(dir, 'identity.pem')),
+    clock: createSystemClock(),
+    log: createMemoryLog(),
+  })
+}
+
+interface Report {
+  pid: number
+  container: number
+  name: string
+  ip: string
+  env: Record<string, string>
+}
+
+const VM: VirtualMachine = {
+  name: 'vm-1',
+  id: '17953651370000000071',
+  internalIp: '10.128.0.5',
+  podRange: '10.4.5.0/24',
+  describe: () => anInstance({ name: 'vm-1' }),
+}
+
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  const deadline = Date.now() + 20_000
+  while (!isSo()) {
+    if (Date.now() > deadline) throw new Error(`not within 20 s: ${what}`)
+    await sleep(10)
+  }
+}
+
+/** Boots and waits for the agent's report. */
+async function booted(): Promise<Report> {
+  const file = join(dir, 'vms/vm-1/report.json')
+  rmSync(file, { force: true })
+  await machines.boot(VM)
+  await until('the agent reports', () => existsSync(file))
+  return JSON.parse(readFileSync(file, 'utf8'))
+}
+
+/** Zombies that nobody has buried yet do not count. */
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch {
+    return false
+  }
+  if (process.platform !== 'linux') return true
+  try {
+    return !/^\d+ \(.*\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+test('a VM is told who it is, and nothing of this process', async () => {
+  const { env, name, ip } = await booted()
+  expect({ name, ip }).toEqual({ name: 'vm-1', ip: '10.128.0.5' })
+  expect(env).toMatchObject({
+    WHERRY_RUNTIME: 'process',
+    WHERRY_NETWORK: 'loopback',
+    WHERRY_STATE_DIR: join(dir, 'vms/vm-1'),
+    WHERRY_IMAGES: '/images',
+    GCE_METADATA_HOST: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+  })
+  expect(env).not.toHaveProperty('VITEST')
+  expect(machines.isAlive('vm-1')).toBe(true)
+})
+
+test('a power cut takes the whole tree, also what left its process group', async () => {
+  const { pid, container } = await booted()
+  expect([pid, container].map(isRunning)).toEqual([true, true])
+  await machines.kill('vm-1')
+  expect([pid, container].map(isRunning)).toEqual([false, false])
+  expect(machines.isAlive('vm-1')).toBe(false)
+  expect(exits).toEqual([])
+})
+
+test('a stop asks the guest first', async () => {
+  const { pid, container } = await booted()
+  await machines.stop('vm-1', 10_000)
+  expect(readFileSync(join(dir, 'vms/vm-1/stopped'), 'utf8')).toBe('politely')
+  expect([pid, container].map(isRunning)).toEqual([false, false])
+  expect(exits).toEqual([])
+})
+
+test('a VM whose agent is killed is gone as a whole, and that is said', async () => {
+  const { pid, container } = await booted()
+  process.kill(pid, 'SIGKILL')
+  await until('the exit is noticed', () => exits.length > 0)
+  expect(exits).toEqual([{ name: 'vm-1', id: VM.id, how: 'crash' }])
+  expect(isRunning(container)).toBe(process.platform !== 'linux')
+  expect(machines.isAlive('vm-1')).toBe(false)
+})
+
+test('a guest that turns itself off is not a crash', async () => {
+  const { pid } = await booted()
+  process.kill(pid, 'SIGTERM')
+  await until('the exit is noticed', () => exits.length > 0)
+  expect(exits).toMatchObject([{ how: 'shutdown' }])
+})
+
+test('the disk outlives a stop and goes with deleteDisk', async () => {
+  await booted()
+  await machines.stop('vm-1', 10_000)
+  await booted()
+  expect(readFileSync(join(dir, 'vms/vm-1/boots'), 'utf8')).toBe('2')
+  await machines.kill('vm-1')
+  await machines.deleteDisk('vm-1')
+  expect(existsSync(join(dir, 'vms/vm-1'))).toBe(false)
+})
+
+test('a program that cannot be started is an error of boot', async () => {
+  const broken = createProcessMachines({
+    project: 'demo',
+    projectNumber: '1234',
+    dir,
+    command: [join(dir, 'nothing')],
+    env: {},
+    identity: await createIdentitySigner(join(dir, 'identity.pem')),
+    clock: createSystemClock(),
+    log: createMemoryLog(),
+  })
+  await expect(broken.boot(VM)).rejects.toThrow('ENOENT')
+  expect(broken.isAlive('vm-1')).toBe(false)
+})
+
+test('when the emulator is killed, its VMs and their containers end', async () => {
+  const script = `
+    import { createProcessMachines } from '${join(import.meta.dirname, 'process-machines.ts')}'
+    import { createIdentitySigner } from '${join(import.meta.dirname, '../google/identity.ts')}'
+    import { anInstance } from '${join(import.meta.dirname, '../../test/support/an-instance.ts')}'
+    const clock = { now: () => Date.now(), sleep: (ms) => new Promise((done) => setTimeout(done, ms)) }
+    const log = { info() {}, warn() {}, error() {} }
+    const machines = createProcessMachines({ project: 'demo', projectNumber: '1', dir: ${JSON.stringify(dir)},
+      command: [process.execPath, ${JSON.stringify(FAKE_AGENT)}], env: {}, clock, log,
+      identity: await createIdentitySigner(${JSON.stringify(join(dir, 'identity.pem'))}) })
+    await machines.boot({ ...${JSON.stringify({ ...VM, describe: undefined })}, describe: () => anInstance({ name: 'vm-1' }) })
+  `
+  const emulator = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: 'inherit',
+  })
+  const file = join(dir, 'vms/vm-1/report.json')
+  await until('the agent reports', () => existsSync(file))
+  const { pid, container }: Report = JSON.parse(readFileSync(file, 'utf8'))
+  emulator.kill('SIGKILL')
+  await until('all have ended', () => ![pid, container].some(isRunning))
+})
