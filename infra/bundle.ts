@@ -41,17 +41,20 @@ const plugin: Plugin = {
       external: true,
       sideEffects: false,
     }))
-    builder.onResolve({ filter: /^(\.|#|@hono\/node-server$)/ }, async ({ path, pluginData, ...options }) => {
-      if (pluginData === 'resolved' || options.importer.includes('node_modules')) return undefined
-      const { importer, kind, resolveDir } = options
-      const found = await builder.resolve(path, {
-        importer,
-        kind,
-        resolveDir,
-        pluginData: 'resolved',
-      })
-      return { ...found, sideEffects: false }
-    })
+    builder.onResolve(
+      { filter: /^(\.|#|@hono\/node-server$)/ },
+      async ({ path, pluginData, ...options }) => {
+        if (pluginData === 'resolved' || options.importer.includes('node_modules')) return undefined
+        const { importer, kind, resolveDir } = options
+        const found = await builder.resolve(path, {
+          importer,
+          kind,
+          resolveDir,
+          pluginData: 'resolved',
+        })
+        return { ...found, sideEffects: false }
+      },
+    )
   },
 }
 
