@@ -114,9 +114,10 @@ function scaledPoints(
   const points = new Float64Array(slots.length)
   let low = Infinity
   let high = -Infinity
-  for (const [index, slot] of slots.entries()) {
+  let index = 0
+  for (const slot of slots) {
     const value = score(slot)
-    points[index] = value
+    points[index++] = value
     if (value < low) low = value
     if (value > high) high = value
   }

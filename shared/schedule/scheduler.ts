@@ -10,7 +10,6 @@ import { isEqual } from '../equal.ts'
 import { keyOf, splitKey } from '../key.ts'
 import type { Key } from '../key.ts'
 import type { Decision } from '../ports/store.ts'
-import { WRITES_PER_OUTCOME } from '../reconcile/limits.ts'
 import { IN_SYNC } from '../reconcile/outcome.ts'
 import type {
   EventDraft,
@@ -27,6 +26,9 @@ const DEFAULT_SCHEDULER = 'default-scheduler'
 
 /** Pending pods are looked at together, so there is one key. */
 export const PENDING_PODS: Key = keyOf('pods', '', '*pending')
+
+/** Each is a pod and an Event: as many as one commit takes. The next run begins with a fresh look. */
+const PODS_PER_RUN = 200
 
 /** With more waiting pods than this, a change of mere numbers in why they wait is not written. */
 const EXACT_MESSAGES_MAX = 50
@@ -76,7 +78,7 @@ function schedule(reader: Reader, now: number): Outcome {
   const snapshot = new Snapshot(reader)
   const outcome = new Placements(now, pending.length > EXACT_MESSAGES_MAX)
   for (const pod of pending) {
-    if (outcome.writes.length >= WRITES_PER_OUTCOME) return { ...outcome.sum(), requeueAtMs: now }
+    if (outcome.writes.length >= PODS_PER_RUN) return { ...outcome.sum(), requeueAtMs: now }
     if (pod.spec.schedulingGates?.length) outcome.gated(pod)
     else outcome.add(pod, place(snapshot, pod))
   }

@@ -45,6 +45,11 @@ export interface PodCount {
 export class Snapshot {
   readonly reader: Reader
   readonly slots: readonly Slot[]
+  /** Nodes that run a pod which wants nobody of some kind near it. */
+  readonly guarded: Set<Slot>
+  /** The effects of all taints, so that a rule about taints can stand back where there are none. */
+  readonly taintEffects: ReadonlySet<Taint['effect']>
+  readonly isAnyUnschedulable: boolean
   readonly #byName = new Map<string, Slot>()
   readonly #counts = new Map<string, PodCount>()
   readonly #owners = new Map<string, Int32Array>()
@@ -54,15 +59,15 @@ export class Snapshot {
     const nodes = reader.list('nodes') as readonly Node[]
     this.slots = nodes.map((node, index) => slotOf(reader, node, index))
     for (const slot of this.slots) this.#byName.set(slot.name, slot)
+    this.guarded = new Set(this.slots.filter(({ guarded }) => guarded.length > 0))
+    this.taintEffects = new Set(
+      this.slots.flatMap(({ taints }) => taints.map(({ effect }) => effect)),
+    )
+    this.isAnyUnschedulable = this.slots.some(({ isUnschedulable }) => isUnschedulable)
   }
 
   slot(name: string): Slot | undefined {
     return this.#byName.get(name)
-  }
-
-  /** Nodes that run a pod which wants nobody of some kind near it. */
-  guardedSlots(): readonly Slot[] {
-    return this.slots.filter(({ guarded }) => guarded.length > 0)
   }
 
   /** How many active pods of this controller each node has. */
@@ -100,7 +105,10 @@ export class Snapshot {
     if (demand.hostPorts.length > 0) {
       slot.hostPorts = new Set([...slot.hostPorts, ...demand.hostPorts])
     }
-    if (pod.spec.affinity?.podAntiAffinity) slot.guarded = [...slot.guarded, pod]
+    if (pod.spec.affinity?.podAntiAffinity) {
+      slot.guarded = [...slot.guarded, pod]
+      this.guarded.add(slot)
+    }
     const owner = controllerOf(pod)
     const counts = owner ? this.#owners.get(owner.uid) : undefined
     if (counts) counts[slot.index] = (counts[slot.index] ?? 0) + 1

@@ -64,7 +64,7 @@ function domainsWith({ pod, snapshot }: Candidate, term: PodAffinityTerm): Domai
 /** The domains that pods already there keep free of pods like this one. */
 function guardedDomains({ pod, snapshot }: Candidate): Domain[] {
   const domains: Domain[] = []
-  for (const slot of snapshot.guardedSlots()) {
+  for (const slot of snapshot.guarded) {
     for (const guard of slot.guarded) {
       const terms =
         guard.spec.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []

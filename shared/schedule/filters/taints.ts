@@ -5,7 +5,9 @@ import { isTolerated } from '../tolerations.ts'
 import { never } from '../rule.ts'
 import type { Filter, Refusal } from '../rule.ts'
 
-export const taints: Filter = ({ pod }) => {
+export const taints: Filter = ({ pod, snapshot }) => {
+  const { taintEffects } = snapshot
+  if (!taintEffects.has('NoSchedule') && !taintEffects.has('NoExecute')) return undefined
   const { tolerations } = pod.spec
   const known = new Map<readonly Taint[], Refusal | undefined>()
   return (slot) => {

@@ -6,7 +6,8 @@ import type { Filter } from '../rule.ts'
 
 const REFUSAL = never('node(s) were unschedulable')
 
-export const unschedulable: Filter = ({ pod }) => {
+export const unschedulable: Filter = ({ pod, snapshot }) => {
+  if (!snapshot.isAnyUnschedulable) return undefined
   const taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' } as const
   if (isTolerated(taint, pod.spec.tolerations)) return undefined
   return (slot) => (slot.isUnschedulable ? REFUSAL : undefined)

@@ -31,9 +31,7 @@ export const taintPreference: Score = {
   weight: 3,
   scale: 'least',
   points({ pod, snapshot }) {
-    const isAsked = ({ taints }: Slot): boolean =>
-      taints.some(({ effect }) => effect === 'PreferNoSchedule')
-    if (!snapshot.slots.some(isAsked)) return undefined
+    if (!snapshot.taintEffects.has('PreferNoSchedule')) return undefined
     return ({ taints }) =>
       taints.filter(
         (taint) => taint.effect === 'PreferNoSchedule' && !isTolerated(taint, pod.spec.tolerations),
