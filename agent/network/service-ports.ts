@@ -28,14 +28,6 @@ export function internalKey(service: Service, port: ServicePort): string {
   return `${service.metadata.namespace}/${service.metadata.name}:${port.port}:internal`
 }
 
-/** True for a Service whose slice this is. */
-export function belongsTo(slice: EndpointSlice, service: Service): boolean {
-  return (
-    slice.metadata.namespace === service.metadata.namespace &&
-    slice.metadata.labels?.[SERVICE_NAME] === service.metadata.name
-  )
-}
-
 /** `namespace/name` of the Service that a slice belongs to. */
 export function serviceOf(slice: EndpointSlice): string {
   return `${slice.metadata.namespace}/${slice.metadata.labels?.[SERVICE_NAME] ?? ''}`

@@ -11,6 +11,7 @@ import type { Mount } from './runtime.ts'
 /** How this machine makes mount namespaces; undefined: it does not. */
 export type MountSupport = 'root' | 'user' | undefined
 
+const PROGRAM = 'unshare'
 const UNSHARE: Readonly<Record<'root' | 'user', readonly string[]>> = {
   root: ['--mount', '--propagation', 'private'],
   user: ['--user', '--map-root-user', '--mount', '--propagation', 'private'],
@@ -20,7 +21,7 @@ const UNSHARE: Readonly<Record<'root' | 'user', readonly string[]>> = {
 export function findMountSupport(): MountSupport {
   if (process.platform !== 'linux') return undefined
   const isPossible = (how: 'root' | 'user'): boolean =>
-    spawnSync('unshare', [...UNSHARE[how], 'mount', '-t', 'tmpfs', 'tmpfs', '/tmp'], {
+    spawnSync(PROGRAM, [...UNSHARE[how], 'mount', '-t', 'tmpfs', 'tmpfs', '/tmp'], {
       stdio: 'ignore',
     }).status === 0
   if (isPossible('root')) return 'root'
@@ -79,7 +80,7 @@ export function withMounts(
     readOnly ? 'ro' : 'rw',
   ])
   return [
-    'unshare',
+    PROGRAM,
     ...UNSHARE[support],
     '/bin/sh',
     '-c',
