@@ -99,7 +99,9 @@ for (const name of [...wanted.keys()].sort((a, b) => (a < b ? -1 : 1))) {
     const [key, text] = describeField(name, field, model)
     if (key) types[name][key] = text
   }
-  if (model) descriptions[name] = [model.description ?? '', model.fields]
+  if (model) {
+    descriptions[name] = { description: model.description ?? '', fields: model.fields }
+  }
 }
 checkTables()
 write('kubernetes.json', types)
