@@ -60,6 +60,8 @@ export interface Local {
 export const PROJECT = 'demo-wherry'
 export const ZONE = 'us-east1-c'
 const REGION = 'us-east1'
+/** A person waits for the API: better a 503 that says when to come again. */
+const API_DEADLINE_MS = 4000
 /** The shortest interval that Google's health checks allow. */
 const HEALTH_CHECK_SECONDS = 1
 const AUDIENCE = 'https://wherry.local'
@@ -108,7 +110,7 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
   })
   const identity = await createIdentitySigner(home.path('identity.key'))
   const authority = await createAuthority(home.dir)
-  const views = createLiveViews({ store: backend.store, clock, log })
+  const views = createLiveViews({ store: backend.store, clock, log, deadlineMs: API_DEADLINE_MS })
   ends.add(() => views.close())
 
   const parts: {
