@@ -18,6 +18,8 @@ export interface Modification {
   part: Part
   /** Which subresource managedFields names; '' for the object itself. */
   subresource: string
+  /** Server-side apply: the wished object says itself who manages what. */
+  isApply?: boolean
   /** The wished object, computed from the present one. May be called again. */
   change(old: KubeObject): Body | Promise<Body>
 }
@@ -42,7 +44,9 @@ async function modifyOnce(
   const scope = { kind, namespace: info.namespace, reader, now }
   const draft = draftForUpdate(body, old, modification.part, scope)
   if (draft === old) return old
-  const tracked = trackedManagers(context, old, draft, modification.subresource)
+  const tracked = modification.isApply
+    ? draft
+    : trackedManagers(context, old, draft, modification.subresource)
   if (wantsDryRun(context)) return tracked
   const expect = present.metadata.resourceVersion ?? null
   const object = isFinished(tracked) ? null : unversioned(toStored(kind, tracked))

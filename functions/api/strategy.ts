@@ -7,6 +7,7 @@ import { resourceOf } from '#shared/api/kind.ts'
 import type { KubeObject, ObjectMeta } from '#shared/api/meta.ts'
 import { isEqual } from '#shared/equal.ts'
 import { keyOf } from '#shared/key.ts'
+import { isSameJson } from '#shared/patch/json.ts'
 import { conflict, invalid, notFound, StatusError } from '#shared/status.ts'
 import { formatTime } from '#shared/time.ts'
 import type { Reader } from '#shared/view/reader.ts'
@@ -89,7 +90,7 @@ export function draftForUpdate(
   keepOtherParts(draft, old, part, kind)
   if (part === 'spec') admit(kind, draft, { now, reader, old })
   if (part === 'finalize') finalizeNamespace(draft, body)
-  if (isEqual(withoutVersion(draft), withoutVersion(old))) return old
+  if (isUnchanged(draft, old)) return old
   if (kind.hasGeneration && !hasSameSpec(draft, old)) {
     draft.metadata.generation = (old.metadata.generation ?? 0) + 1
   }
@@ -183,9 +184,14 @@ function admit(kind: KindDefinition, draft: Draft, context: AdmissionContext): v
   if (causes.length > 0) throw invalid(kind.kind, kind.group, draft.metadata.name, causes)
 }
 
-function withoutVersion(object: KubeObject): unknown {
-  const { resourceVersion: _, managedFields: __, generation: ___, ...metadata } = object.metadata
-  return { ...object, metadata }
+function isUnchanged(draft: KubeObject, old: KubeObject): boolean {
+  const contentOf = (object: KubeObject): unknown => {
+    const { resourceVersion: _, generation: __, managedFields: ___, ...metadata } = object.metadata
+    return { ...object, metadata }
+  }
+  // In a set of fields {} is a member, not nothing.
+  const managers = (object: KubeObject): unknown => object.metadata.managedFields ?? []
+  return isEqual(contentOf(draft), contentOf(old)) && isSameJson(managers(draft), managers(old))
 }
 
 /** True when nothing outside metadata and status differs. */

@@ -25,12 +25,19 @@ export async function createObject(context: KindContext): Promise<Response> {
   return answer(context, renderObject(object, rendering), { ...rendering.shape, status: 201 })
 }
 
-/** Creates from a decoded body. Errors: NotFound (the namespace), AlreadyExists, Invalid … */
-export async function create(context: KindContext, body: Body): Promise<KubeObject> {
+/**
+ * Creates from a decoded body; one that was applied says itself who manages what. Errors: NotFound
+ * (the namespace), AlreadyExists, Invalid …
+ */
+export async function create(
+  context: KindContext,
+  body: Body,
+  isApply = false,
+): Promise<KubeObject> {
   const isGenerated = !body.metadata?.name && Boolean(body.metadata?.generateName)
   for (let attempt = 1; ; attempt++) {
     try {
-      return await retryOnConflict(context, (reader) => createOnce(context, body, reader))
+      return await retryOnConflict(context, (reader) => createOnce(context, body, isApply, reader))
     } catch (error) {
       const mayDrawAgain = isGenerated && attempt < NAME_ATTEMPTS
       if (!mayDrawAgain || !isReason(error, 'AlreadyExists')) throw error
@@ -38,7 +45,12 @@ export async function create(context: KindContext, body: Body): Promise<KubeObje
   }
 }
 
-async function createOnce(context: KindContext, body: Body, reader: Reader): Promise<KubeObject> {
+async function createOnce(
+  context: KindContext,
+  body: Body,
+  isApply: boolean,
+  reader: Reader,
+): Promise<KubeObject> {
   const { kind, info, now } = context
   const scope: WriteScope = { kind, namespace: info.namespace, reader, now }
   checkSentNamespace(context, body)
@@ -48,13 +60,20 @@ async function createOnce(context: KindContext, body: Body, reader: Reader): Pro
   const key = storedKey(kind, info.namespace, name)
   const present = reader.get(key)
   if (present) throw taken(context, name, present)
-  const tracked = trackedManagers(context, undefined, draft, '')
+  const tracked = isApply
+    ? withManagers(draft, body)
+    : trackedManagers(context, undefined, draft, '')
   if (wantsDryRun(context)) return tracked
   const stored = toStored(kind, tracked)
   const revision = await tryCommit(context, 'create', [{ key, object: stored, expect: null }])
   const after = revision.changes.find((change) => change.key === key)?.after
   if (!after) throw new Error(`the revision of a creation lacks ${key}`)
   return fromStored(kind, after)
+}
+
+function withManagers(draft: KubeObject, { metadata }: Body): KubeObject {
+  const managedFields = metadata?.managedFields
+  return managedFields ? { ...draft, metadata: { ...draft.metadata, managedFields } } : draft
 }
 
 function checkSentNamespace({ kind, info }: KindContext, body: Body): void {

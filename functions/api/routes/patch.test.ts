@@ -153,3 +153,109 @@ describe('patches', () => {
     expect(missing.body['message']).toBe('deployments.apps "none" not found')
   })
 })
+
+describe('server-side apply', () => {
+  const APPLY = 'application/apply-patch+yaml'
+  const path = `${DEPLOYMENTS}/mine`
+  const mine = (spec: object = {}) => ({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'mine' },
+    spec: { ...deployment.spec, ...spec },
+  })
+
+  const apply = (body: unknown, query = '?fieldManager=me') =>
+    api.call<Patched>('PATCH', `${path}${query}`, {
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+      headers: { 'content-type': APPLY },
+    })
+
+  it('creates, then changes, then changes nothing', async () => {
+    const created = await apply(mine({ replicas: 2 }))
+    expect([created.status, created.body.message]).toEqual([201, undefined])
+    expect(created.body).toMatchObject({
+      metadata: { generation: 1, managedFields: [{ manager: 'me', operation: 'Apply' }] },
+      spec: { replicas: 2, strategy: { type: 'RollingUpdate' } },
+    })
+    const { version } = api.view.current
+    expect((await apply(mine({ replicas: 2 }))).status).toBe(200)
+    expect(api.view.current.version).toBe(version)
+    const changed = await apply(mine({ replicas: 3 }))
+    expect([changed.status, changed.body.spec.replicas]).toEqual([200, 3])
+    expect(changed.body.metadata.generation).toBe(2)
+  })
+
+  it('refuses to take what another has, unless it is forced to', async () => {
+    await apply(mine({ replicas: 2 }))
+    await api.call('PATCH', `${path}/scale?fieldManager=other`, {
+      body: '{"spec":{"replicas":7}}',
+      headers: { 'content-type': MERGE },
+    })
+    const refused = await apply(mine({ replicas: 2 }))
+    expect([refused.status, refused.body.message]).toEqual([
+      409,
+      'Apply failed with 1 conflict: conflict with "other" with subresource "scale" using apps/v1: .spec.replicas',
+    ])
+    const forced = await apply(mine({ replicas: 2 }), '?fieldManager=me&force=true')
+    expect(forced.body.spec.replicas).toBe(2)
+  })
+
+  it('changes who has what, even when the values stay', async () => {
+    await apply(mine({ replicas: 2 }))
+    const both = await apply(mine({ replicas: 2 }), '?fieldManager=you')
+    const managers = (both.body.metadata as unknown as { managedFields: { manager: string }[] })
+      .managedFields
+    expect(managers.map(({ manager }) => manager)).toEqual(['me', 'you'])
+    const without = await apply(mine())
+    expect(without.body.spec.replicas).toBe(2)
+    const gone = await apply(mine(), '?fieldManager=you')
+    expect(gone.body.spec.replicas).toBe(1)
+  })
+
+  it('needs a manager, a known field and a part of what is there', async () => {
+    const nobody = await apply(mine(), '')
+    expect([nobody.status, nobody.body.message]).toEqual([
+      422,
+      'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+    ])
+    const unknown = await apply(mine({ replicaz: 1 }))
+    expect(unknown.status).toBe(400)
+    expect(unknown.body.message).toContain('.spec.replicaz: field not declared in schema')
+    const force = await patch(MERGE, {}, '?force=true')
+    expect([force.status, force.body.message]).toEqual([
+      422,
+      'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch',
+    ])
+    const status = await api.call('PATCH', `${path}/status?fieldManager=me`, {
+      body: JSON.stringify({ ...mine(), status: { replicas: 1 } }),
+      headers: { 'content-type': APPLY },
+    })
+    expect(status.status).toBe(404)
+  })
+
+  it('reads YAML, and a name from the URL', async () => {
+    const yaml = 'apiVersion: v1\nkind: ConfigMap\ndata:\n  a: "1"\n'
+    const { status, body } = await api.call(
+      'PATCH',
+      '/api/v1/namespaces/default/configmaps/c?fieldManager=me&dryRun=All',
+      { body: yaml, headers: { 'content-type': APPLY } },
+    )
+    expect([status, body]).toMatchObject([201, { metadata: { name: 'c' }, data: { a: '1' } }])
+    const stored = await api.call('GET', '/api/v1/namespaces/default/configmaps/c')
+    expect(stored.status).toBe(404)
+  })
+
+  it('knows who wrote in the ordinary way', async () => {
+    const { body } = await patch(MERGE, { spec: { replicas: 4 } }, '?fieldManager=hand')
+    expect(body).toMatchObject({
+      metadata: {
+        managedFields: [
+          { manager: 'hand', operation: 'Update', fieldsV1: { 'f:spec': { 'f:replicas': {} } } },
+          { manager: 'unknown', operation: 'Update' },
+        ],
+      },
+    })
+    const reset = await patch(MERGE, { metadata: { managedFields: [{}] } })
+    expect(reset.body).not.toHaveProperty('metadata.managedFields')
+  })
+})
