@@ -11,7 +11,7 @@ import { startGoogleEmulators } from '#emulator/google/emulators.ts'
 import type { TestProject } from 'vitest/node'
 
 /** Tests in these folders never speak to an emulator: a run of them alone starts none. */
-const PURE = /^(shared|console|agent|examples)\//
+const PURE = /^(shared|console|examples)\//
 
 /** Called by vitest before the first worker starts; answers what ends it all. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
