@@ -6,6 +6,7 @@ import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
 import { addAddressRoutes } from './addresses.ts'
 import { createAuditLog, type LogEntry } from './audit-log.ts'
+import { addAutoscalerRoutes } from './autoscalers.ts'
 import { addBackendServiceRoutes } from './backend-services.ts'
 import type { Context, Quotas } from './context.ts'
 import { addForwardingRuleRoutes } from './forwarding-rules.ts'
@@ -103,6 +104,7 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
   instances.routes(routes)
   addInstanceTemplateRoutes(routes, ctx)
   addInstanceGroupManagerRoutes(routes, { ctx, loop, healthOf })
+  addAutoscalerRoutes(routes, ctx)
   addHealthCheckRoutes(routes, ctx, checker.refresh)
   addAddressRoutes(routes, ctx)
   addBackendServiceRoutes(routes, ctx, healthOf, checker.refresh)
