@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CATALOG } from '#shared/api/catalog.ts'
 import { GIT_VERSION } from '#shared/version.ts'
 import { schemaOf } from '#shared/api/schema/schema.ts'
+import { apiVersionOf } from '#shared/api/kind.ts'
 import { isObject } from '#shared/patch/json.ts'
 import { kubectl, runClient } from '#test/clients.ts'
 import { startRecordingServer, type Answer, type RecordingServer } from '#test/recording-server.ts'
@@ -173,13 +174,9 @@ describe('real kubectl', () => {
     expect(spec.stdout).toContain('Number of desired pods.')
     const pool = await run(version, ['explain', 'nodepools.spec.taints'])
     expect(pool.stdout).toContain('FIELD: taints <[]Taint>')
-    for (const { plural, group } of CATALOG) {
-      const all = await run(version, [
-        'explain',
-        group ? `${plural}.${group}` : plural,
-        '--recursive',
-      ])
-      expect(all, plural).toMatchObject({ code: 0, stderr: '' })
+    for (const kind of CATALOG) {
+      const args = ['explain', kind.plural, '--recursive', '--api-version', apiVersionOf(kind)]
+      expect(await run(version, args), kind.plural).toMatchObject({ code: 0, stderr: '' })
     }
   })
 
