@@ -66,7 +66,7 @@ export async function openCloudSide(options: CloudSideOptions): Promise<CloudSid
     log,
     vpc,
     saved: options.saved,
-    onChange: options.onChange,
+    onChange: () => options.onChange(),
     machines: createProcessMachines({
       project,
       projectNumber: PROJECT_NUMBER,

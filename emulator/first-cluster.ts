@@ -51,7 +51,7 @@ export async function untilNodesReady(
 /** Applies the example unless somebody has deleted it on purpose, and waits until it answers. */
 export async function deployExample(
   local: Local,
-  { cluster, root, note }: { cluster: Cluster; root: string; note(text: string): void },
+  { cluster, root, note }: { cluster: Cluster; root: string; note: (text: string) => void },
 ): Promise<string> {
   await applyManifests(apiClient(local, cluster), join(root, MANIFEST))
   const live = await local.views.open(cluster.metadata.name)

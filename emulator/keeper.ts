@@ -64,11 +64,14 @@ export function createKeeper(deps: KeeperDeps): Keeper {
     renameSync(draft, file)
   }
 
+  async function saveLater(): Promise<void> {
+    await clock.sleep(SAVE_DELAY_MS, abort.signal)
+    saving = undefined
+    if (!abort.signal.aborted) save()
+  }
+
   function saveSoon(): void {
-    saving ??= clock.sleep(SAVE_DELAY_MS, abort.signal).then(() => {
-      saving = undefined
-      if (!abort.signal.aborted) save()
-    })
+    saving ??= saveLater()
   }
 
   const readers = new Map<string, () => Reader>()

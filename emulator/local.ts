@@ -104,7 +104,7 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
   const log = createFileLog({ path: home.path('wherry.log'), clock })
   const backend = await terminal.step('data and messages', async (note) => {
     const opened = await openBackend({ project: PROJECT, dir: home.path('logs'), clock, log, env })
-    ends.add(opened.stop)
+    ends.add(() => opened.stop())
     note(opened.summary)
     return opened
   })
@@ -147,7 +147,7 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
       return parts.gke
     },
   })
-  ends.add(cloud.stop)
+  ends.add(() => cloud.stop())
   parts.compute = () => cloud.compute.save()
   const compute = createGoogleCompute({
     project: PROJECT,
@@ -178,7 +178,14 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
   })
   await terminal.step('control plane', async (note) => {
     await endpoints.start()
-    ends.add(await startDeliveries({ ...ports, ...functionsOf(ports, { endpoints, authority }) }))
+    ends.add(
+      await startDeliveries({
+        ...ports,
+        project: PROJECT,
+        pubsubHost: backend.pubsubHost,
+        ...functionsOf(ports, { endpoints, authority }),
+      }),
+    )
     await cloud.compute.start()
     await keep(keeper, ends)
     note('api, reconcile, cloud, signals, sweep')

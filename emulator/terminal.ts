@@ -16,7 +16,7 @@ interface Output {
 interface TerminalOptions {
   output: Output
   /** Milliseconds, for the durations shown. */
-  now(): number
+  now: () => number
   /** NO_COLOR and TERM=dumb are respected by the caller. */
   useColor: boolean
 }

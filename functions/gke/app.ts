@@ -174,7 +174,7 @@ async function readBody<T extends object>(c: Context): Promise<Partial<T>> {
     throw new GoogleError('INVALID_ARGUMENT', 'Request payload is too large.')
   try {
     const body: unknown = text === '' ? {} : JSON.parse(text)
-    if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Partial<T>
+    if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body
   } catch (error) {
     throw new GoogleError('INVALID_ARGUMENT', 'Invalid JSON payload received.', { cause: error })
   }

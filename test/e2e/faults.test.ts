@@ -62,10 +62,10 @@ interface Failure {
 
 /** Asks for the page until stopped; counts answers and failures. */
 function keepAsking(): { stop(): Promise<{ answered: number; failed: Failure[] }> } {
-  let isOn = true
+  const asking = new AbortController()
   const result = { answered: 0, failed: [] as Failure[] }
   const loop = (async () => {
-    while (isOn) {
+    while (!asking.signal.aborted) {
       try {
         const response = await fetch(`${wherry.ready.app}/`, {
           headers: { connection: 'close' },
@@ -84,7 +84,7 @@ function keepAsking(): { stop(): Promise<{ answered: number; failed: Failure[] }
     stop: async () => {
       const deadline = Date.now() + 10_000
       while (result.answered < ANSWERS_MIN && Date.now() < deadline) await sleep(20)
-      isOn = false
+      asking.abort()
       await loop
       return result
     },
