@@ -103,7 +103,13 @@ export function aReplicaSet(name: string, replicas: number): ReplicaSet {
   return {
     apiVersion: 'apps/v1',
     kind: 'ReplicaSet',
-    metadata: { name, namespace: 'default', uid: '', creationTimestamp: '' },
+    metadata: {
+      name,
+      namespace: 'default',
+      uid: '',
+      creationTimestamp: '',
+      labels: { run: name },
+    },
     spec: {
       replicas,
       selector: { matchLabels: { run: name } },

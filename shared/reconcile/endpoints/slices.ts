@@ -50,7 +50,7 @@ export function planSlices(
   const own = ownSlices(reader, namespace, name)
   const left = new Set(own)
   const plans = groups.flatMap((group) => {
-    const fitting = own.filter((slice) => isEqual(slice.ports, group.ports))
+    const fitting = own.filter((slice) => isEqual(slice.ports, slicePorts(group.ports)))
     const plans = planGroup(reader, service, group, fitting)
     for (const { from } of plans) if (from) left.delete(from)
     return plans
@@ -133,8 +133,13 @@ function sliceOf(
     metadata,
     addressType: 'IPv4',
     endpoints,
-    ports: ports.map((port) => ({ name: '', ...port })),
+    ports: slicePorts(ports),
   }
+}
+
+/** A port without a name has the empty one in a slice. */
+function slicePorts(ports: readonly ResolvedPort[]): NonNullable<EndpointSlice['ports']> {
+  return ports.map((port) => ({ name: '', ...port }))
 }
 
 function sliceLabels(service: Service): Record<string, string> {
