@@ -138,6 +138,7 @@ const STRATEGIC: JsonObject[] = [
   }),
   { spec: { strategy: { $retainKeys: ['type'], type: 'Recreate' } } },
   { spec: { strategy: { type: 'Recreate', rollingUpdate: null } } },
+  { spec: { strategy: { $retainKeys: ['type'], type: 'Recreate', rollingUpdate: null } } },
   { metadata: { finalizers: ['example.com/d', 'example.com/b'] } },
   { metadata: { '$deleteFromPrimitiveList/finalizers': ['example.com/b'] } },
   {

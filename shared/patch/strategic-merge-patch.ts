@@ -76,8 +76,9 @@ function retained(before: JsonObject, patch: JsonObject): JsonObject {
   const keys = memberOf(patch, RETAIN_KEYS)
   if (keys === undefined) return { ...before }
   if (!Array.isArray(keys)) throw badRetainKeys()
-  const unlisted = Object.keys(patch).some(
-    (name) => name !== PATCH && name !== RETAIN_KEYS && !keys.includes(plainName(name)),
+  const unlisted = Object.entries(patch).some(
+    ([name, member]) =>
+      member !== null && !isDirective(name) && name !== PATCH && !keys.includes(name),
   )
   if (unlisted) throw badRetainKeys()
   return Object.fromEntries(Object.entries(before).filter(([name]) => keys.includes(name)))
@@ -227,12 +228,8 @@ function withoutDirectives(value: unknown): unknown {
   if (!isObject(value)) return cloneJson(value)
   const result: JsonObject = {}
   for (const [name, member] of Object.entries(value)) {
-    const isDirective =
-      name === PATCH ||
-      name === RETAIN_KEYS ||
-      name.startsWith(SET_ORDER) ||
-      name.startsWith(DELETE_PRIMITIVES)
-    if (!isDirective && member !== null) setMember(result, name, withoutDirectives(member))
+    if (name === PATCH || isDirective(name) || member === null) continue
+    setMember(result, name, withoutDirectives(member))
   }
   return result
 }
@@ -242,9 +239,8 @@ function isListDirective(element: JsonObject): boolean {
   return directive === 'delete' || (directive === 'replace' && Object.keys(element).length === 1)
 }
 
-function plainName(name: string): string {
-  if (name.startsWith(SET_ORDER)) return name.slice(SET_ORDER.length)
-  return name.startsWith(DELETE_PRIMITIVES) ? name.slice(DELETE_PRIMITIVES.length) : name
+function isDirective(name: string): boolean {
+  return name === RETAIN_KEYS || name.startsWith(SET_ORDER) || name.startsWith(DELETE_PRIMITIVES)
 }
 
 function malformed(message: string): StatusError {
