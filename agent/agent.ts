@@ -39,14 +39,13 @@ export interface Agent {
 
 /** Starts it; resolves when its server listens and its first report is on the way. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { facts, metadata, runtime, network, stateDir, log, now } = options
+  const { facts, metadata, runtime, network, log, now } = options
   const stop = new AbortController()
   const { signal } = stop
   const identity = createIdentity(metadata, facts.audience, now)
   const api = createApiClient({ url: facts.apiUrl, ca: facts.apiCa, node: facts.name, identity })
-  let current: DesiredState | undefined
   await runtime.endLeftovers()
-
+  let current: DesiredState | undefined
   const reporter = new Reporter({
     send: (report) => api.report(report),
     log,
@@ -54,67 +53,34 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     now,
     onUnknown: (unknown) => pods.dropUnknown(unknown),
   })
-  const context: NodeContext = {
-    nodeName: facts.name,
-    hostIP: facts.ip,
-    allocatable: allocatableOf(facts.machineType),
-    api: addressOf(facts.apiUrl),
-    stateDir,
-    runtime,
-    network,
-    log,
-    now,
-    configuration: () => configurationOf(current),
-    services: () => current?.services ?? [],
-    publish: (news) => reporter.tellPod(news),
-    event: (event) => reporter.tellEvent(event),
-  }
   const pods = new Pods(
-    context,
+    contextOf(options, reporter, () => current),
     (uid) => reporter.isGoneTold(uid),
     (uid) => reporter.forget(uid),
   )
-  const server = await startServer({
-    token: facts.agentToken,
-    nodeName: facts.name,
-    pods,
-    runtime,
-    network,
-    log,
-  })
+  const { name: node, agentToken: token } = facts
+  const server = await startServer({ token, nodeName: node, pods, runtime, network, log })
   await network.openNodePort(AGENT_PORT, server.address)
-  const tellNode = async (): Promise<void> =>
-    reporter.tellNode(await makeNode(facts, runtime, stateDir, now()))
 
-  let isFirst = true
   const sync = new Sync({
     read: () => api.desired(),
-    async apply(desired) {
+    apply: async (desired) => {
+      const isFirst = current === undefined
       current = desired
-      if (isFirst) options.pool.keepOnly(new Set(desired.pods.map(({ metadata: { uid } }) => uid)))
-      isFirst = false
-      await network.applyServices(desired.services, desired.endpointSlices)
-      await pods.apply(desired)
-      reporter.compare(desired.pods, desired.version)
-      if (isStranger(desired, facts.id)) await tellNode()
+      await applyDesired(options, desired, isFirst, pods, reporter)
     },
     isWaiting: () => pods.isWaitingForConfiguration(),
     log,
     signal,
-    file: join(stateDir, 'desired.json'),
+    file: join(options.stateDir, 'desired.json'),
     instanceId: facts.id,
   })
-  await tellNode()
+  await tellNode(options, reporter)
   void sync.start()
-  void listenForWakeUps({
-    project: facts.pubsubProject,
-    cluster: facts.cluster,
-    node: facts.name,
-    onWake: () => sync.wake(),
-    log,
-    signal,
-  })
-  log.info('the agent runs', { node: facts.name, instance: facts.id, server: server.address.port })
+  const { pubsubProject: project, cluster } = facts
+  const onWake = (): void => sync.wake()
+  void listenForWakeUps({ project, cluster, node, onWake, log, signal })
+  log.info('the agent runs', { node, instance: facts.id, server: server.address.port })
 
   return {
     async shutDown(graceSeconds) {
@@ -128,13 +94,58 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-/**
- * The API does not know this VM as a ready node: it lost it, has another incarnation under its name,
- * or somebody took it for dead while it was only out of reach.
- */
+/** What the pods' workers see of this node. */
+function contextOf(
+  options: AgentOptions,
+  reporter: Reporter,
+  current: () => DesiredState | undefined,
+): NodeContext {
+  const { facts, runtime, network, stateDir, log, now } = options
+  return {
+    nodeName: facts.name,
+    hostIP: facts.ip,
+    allocatable: allocatableOf(facts.machineType),
+    api: addressOf(facts.apiUrl),
+    stateDir,
+    runtime,
+    network,
+    log,
+    now,
+    configuration: () => configurationOf(current()),
+    services: () => current()?.services ?? [],
+    publish: (news) => reporter.tellPod(news),
+    event: (event) => reporter.tellEvent(event),
+  }
+}
+
+/** Services before pods: a pod's variables name where they answer. */
+async function applyDesired(
+  options: AgentOptions,
+  desired: DesiredState,
+  isFirst: boolean,
+  pods: Pods,
+  reporter: Reporter,
+): Promise<void> {
+  if (isFirst) options.pool.keepOnly(new Set(desired.pods.map(({ metadata: { uid } }) => uid)))
+  await options.network.applyServices(desired.services, desired.endpointSlices)
+  await pods.apply(desired)
+  // While the control plane takes this VM for dead it does not believe us: no contest. Its word that
+  // the node is back wakes us, and then what was changed meanwhile is put right.
+  const { node } = desired
+  const isTrusted = node !== undefined && conditionOf(node, 'Ready')?.status === 'True'
+  if (isTrusted) reporter.compare(desired.pods, desired.version)
+  const isKnown = !isStranger(desired, options.facts.id)
+  if (!isKnown && reporter.hasToldNode(desired.version)) await tellNode(options, reporter)
+}
+
+async function tellNode(options: AgentOptions, reporter: Reporter): Promise<void> {
+  const { facts, runtime, stateDir, now } = options
+  reporter.tellNode(await makeNode(facts, runtime, stateDir, now()))
+}
+
+/** The API does not know this VM: it lost its Node, or has another incarnation under its name. */
 function isStranger({ node }: DesiredState, instanceId: string): boolean {
-  if (node?.metadata.annotations?.[INSTANCE_ID_ANNOTATION] !== instanceId) return true
-  return conditionOf(node, 'Ready')?.status === 'Unknown'
+  return node?.metadata.annotations?.[INSTANCE_ID_ANNOTATION] !== instanceId
 }
 
 function addressOf(url: string): Address {

@@ -46,6 +46,8 @@ export class Reporter {
   #timer: NodeJS.Timeout | undefined
   #timerAt = Infinity
   #isSending = false
+  /** The API has taken the Node at least once. */
+  #isNodeTold = false
   /** The newest version that one of our reports made. */
   #version: Version = ''
 
@@ -82,6 +84,11 @@ export class Reporter {
     if (this.#events.length >= EVENTS_MAX) this.#events.shift()
     this.#events.push({ event, dueAt: now + EVENTS_MS })
     this.#schedule(EVENTS_MS)
+  }
+
+  /** True when a state of this version should hold the Node, because the API was told it before. */
+  hasToldNode(version: Version): boolean {
+    return this.#isNodeTold && !this.#node && !this.#isSending && version >= this.#version
   }
 
   /** True when the API has taken the news that this pod is gone. */
@@ -133,6 +140,7 @@ export class Reporter {
       try {
         const call = (): Promise<ReportAnswer> => send(batch.report)
         const answer = await untilDone('the report', call, log, signal, isRefusal)
+        if (batch.report.node) this.#isNodeTold = true
         this.#taken(batch.news, answer)
       } catch (error) {
         if (!signal.aborted) log.error('the API refuses a report', { error })

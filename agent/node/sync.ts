@@ -31,6 +31,8 @@ export class Sync {
   #isWanted = false
   #isRunning = false
   #hasApplied = false
+  /** One state is applied after the other. */
+  #applying: Promise<void> = Promise.resolve()
   #waitMs = WAIT_FIRST_MS
   #waitTimer: NodeJS.Timeout | undefined
 
@@ -56,7 +58,7 @@ export class Sync {
     this.#options.log.warn('the API is away: running what the disk remembers', {
       pods: kept.pods.length,
     })
-    await this.#options.apply(kept)
+    await this.#apply(kept)
   }
 
   stop(): void {
@@ -64,20 +66,26 @@ export class Sync {
   }
 
   async #run(): Promise<void> {
-    const { read, apply, log, signal } = this.#options
+    const { read, log, signal } = this.#options
     while (this.#isWanted && !signal.aborted) {
       this.#isWanted = false
       try {
         const desired = await untilDone('reading the desired state', read, log, signal)
         this.#hasApplied = true
         this.#keep(desired)
-        await apply(desired)
+        await this.#apply(desired)
         this.#lookAgainLater()
       } catch (error) {
         if (!signal.aborted) log.error('the desired state could not be applied', { error })
       }
     }
     this.#isRunning = false
+  }
+
+  #apply(desired: DesiredState): Promise<void> {
+    const apply = (): Promise<void> => this.#options.apply(desired)
+    this.#applying = this.#applying.then(apply, apply)
+    return this.#applying
   }
 
   #lookAgainLater(): void {

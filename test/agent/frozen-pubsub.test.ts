@@ -41,7 +41,10 @@ describe('an agent whose Pub/Sub fails', () => {
 
   test('frozen for ten seconds: what was published meanwhile arrives', async (context) => {
     const pid = emulators.pubsub?.pid
-    if (!pid) return context.skip()
+    if (!pid) {
+      context.skip()
+      return
+    }
     await run('before')
     await eventually('before', () => isRunning('before'))
     process.kill(pid, 'SIGSTOP')
@@ -58,7 +61,10 @@ describe('an agent whose Pub/Sub fails', () => {
   }, 60_000)
 
   test('emptied: the subscription is made again', async (context) => {
-    if (!emulators.pubsub) return context.skip()
+    if (!emulators.pubsub) {
+      context.skip()
+      return
+    }
     await fetch(`http://${emulators.pubsub.host}/reset`, { method: 'POST' })
     await world?.createTopic()
     await eventually(
