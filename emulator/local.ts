@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { PassThroughClient } from 'google-auth-library'
 import { createGoogleCompute } from '#functions/adapters/google-compute.ts'
 import { createSystemClock } from '#functions/adapters/system-clock.ts'
+import { createUpgrade } from '#functions/api/exec-upgrade.ts'
 import { createLiveViews } from '#functions/cluster/create-live-views.ts'
 import type { LiveViews } from '#functions/cluster/live-view.ts'
 import {
@@ -13,6 +14,7 @@ import {
   composeReconcile,
   composeSignals,
   composeSweep,
+  type ApiOptions,
   type Ports,
 } from '#functions/compose.ts'
 import { createGke } from '#functions/gke/app.ts'
@@ -228,7 +230,7 @@ function openApi(parts: {
     identity,
     views,
   })
-  const app = composeApi(ports, {
+  const options: ApiOptions = {
     views,
     authenticate,
     probes: localProbes({ ...parts, ...ports }),
@@ -237,9 +239,10 @@ function openApi(parts: {
       const cluster = endpoints.clusterOf(host)
       return cluster ? { cluster, path } : undefined
     },
-  })
+  }
   const endpoints = createClusterEndpoints({
-    app,
+    app: composeApi(ports, options),
+    onUpgrade: createUpgrade({ ...ports, ...options }),
     authority: parts.authority,
     views,
     log: ports.log,

@@ -222,6 +222,15 @@ describe('what comes next', () => {
     expect((await wherry.mustKubectl(`logs ${pod}`)).length).toBeGreaterThan(0)
   })
 
+  test('exec: output, exit code, standard input', async () => {
+    const [pod = ''] = await untilReady(2)
+    expect(await wherry.mustKubectl(`exec ${pod} -- node -p 6*7`)).toBe('42\n')
+    const failing = await wherry.kubectl(`exec ${pod} -- node -e process.exit(3)`)
+    expect(failing.code).toBe(3)
+    const echoed = await wherry.mustKubectl(`exec -i ${pod} -- cat`, { input: 'typed\n' })
+    expect(echoed).toBe('typed\n')
+  })
+
   test('a manifest with mistakes is refused field by field', async () => {
     const broken = join(scratch, 'broken.yml')
     writeFileSync(broken, readFileSync(MANIFEST, 'utf8').replace('replicas: 2', 'replicaz: 2'))
