@@ -11,7 +11,7 @@ import type { Reader } from '../view/reader.ts'
 import { ROOT_CA_CONFIG_MAP } from './bootstrap.ts'
 import { deletePolitely } from './delete.ts'
 import { draftMeta } from './draft.ts'
-import { ALL_KINDS } from './kinds.ts'
+import { ALL_KINDS, keyOfObject } from './kinds.ts'
 import { WRITES_PER_OUTCOME } from './limits.ts'
 import { IN_SYNC } from './outcome.ts'
 import type { ObservedChange, Outcome, PlannedWrite, Reconciler } from './outcome.ts'
@@ -108,6 +108,28 @@ function finish(namespace: Namespace): Outcome {
   return { writes: [{ do: 'put', object }] }
 }
 
+/** What can go wrong where kinds are served by others; here they are all known. */
+const NO_FAILURES: readonly Condition[] = [
+  {
+    type: 'NamespaceDeletionDiscoveryFailure',
+    status: 'False',
+    reason: 'ResourcesDiscovered',
+    message: 'All resources successfully discovered',
+  },
+  {
+    type: 'NamespaceDeletionGroupVersionParsingFailure',
+    status: 'False',
+    reason: 'ParsedGroupVersions',
+    message: 'All legacy kube types successfully parsed',
+  },
+  {
+    type: 'NamespaceDeletionContentFailure',
+    status: 'False',
+    reason: 'ContentDeleted',
+    message: 'All content successfully deleted, may be waiting on finalization',
+  },
+]
+
 function reportRemaining(
   namespace: Namespace,
   content: readonly KubeObject[],
@@ -134,7 +156,7 @@ function reportRemaining(
           reason: 'ContentHasNoFinalizers',
           message: 'All content-preserving finalizers finished',
         }
-  const conditions = [remaining, finalizers].reduce(
+  const conditions = [...NO_FAILURES, remaining, finalizers].reduce(
     (list, condition) => withCondition(list, condition, now),
     namespace.status?.conditions ?? [],
   )
@@ -143,11 +165,10 @@ function reportRemaining(
 }
 
 function countByKind(objects: readonly KubeObject[]): string {
-  return counted(
-    objects.map((object) => `${object.kind.toLowerCase()}s`),
-    'has',
-    'resource instances',
-  )
+  const resources = objects.map((object) => splitKey(keyOfObject(object)).resource)
+  // Kubernetes' words: `pods. has 1 resource instances`, with the empty name of the core group.
+  const names = resources.map((resource) => (resource.includes('.') ? resource : `${resource}.`))
+  return counted(names, 'has', 'resource instances')
 }
 
 function countFinalizers(objects: readonly KubeObject[]): string {

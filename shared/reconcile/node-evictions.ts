@@ -7,9 +7,18 @@ import { parseTime } from '../time.ts'
 import { deletePolitely } from './delete.ts'
 import type { EventDraft, Outcome, PlannedWrite } from './outcome.ts'
 
-/** All pods at once, whatever they tolerate: the VM under them does not answer its health checks. */
+const UNREACHABLE: Taint = { key: 'node.kubernetes.io/unreachable', effect: 'NoExecute' }
+
+/**
+ * All pods at once, however long they would bear it: the VM under them does not answer its health
+ * checks. Those that bear it for ever stay: they belong to the node.
+ */
 export function evictAll(pods: readonly Pod[], now: number): Outcome {
-  const leaving = pods.filter((pod) => !pod.metadata.deletionTimestamp)
+  const leaving = pods.filter(
+    (pod) =>
+      !pod.metadata.deletionTimestamp &&
+      leavesAt(pod, UNREACHABLE, now) !== Number.POSITIVE_INFINITY,
+  )
   return {
     writes: leaving.flatMap((pod) => deletePolitely(pod, now)),
     events: leaving.map(eviction),

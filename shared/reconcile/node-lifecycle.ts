@@ -46,6 +46,8 @@ function wakes({ key, before, after }: ObservedChange, reader: Reader): Key[] {
 /** What the cloud says of a Node's VM. */
 type VmState =
   | { is: 'fine' }
+  /** It boots; what was known of its agent stays. */
+  | { is: 'starting' }
   /** No such VM: the Node goes. */
   | { is: 'gone'; why: string }
   /** Its containers do not run, for certain. */
@@ -81,7 +83,8 @@ function evict(
   { next, pods, now }: { next: Node; pods: readonly Pod[]; now: number },
 ): Outcome {
   if (vm.is === 'off') return IN_SYNC
-  return vm.is === 'suspect' && !isBraked ? evictAll(pods, now) : evictions(next, pods, now)
+  const isLost = vm.is === 'leaving' || (vm.is === 'suspect' && !isBraked)
+  return isLost ? evictAll(pods, now) : evictions(next, pods, now)
 }
 
 function vmState(reader: Reader, node: Node): VmState {
@@ -110,6 +113,9 @@ function stateOfInstance({ status, isHealthy }: PoolInstance): VmState {
     case 'SUSPENDING':
     case 'DELETING':
       return { is: 'leaving', why: `its VM is ${status}` }
+    case 'PROVISIONING':
+    case 'STAGING':
+      return { is: 'starting' }
     default:
       return isHealthy === false
         ? { is: 'suspect', why: 'its VM fails its health check' }
@@ -142,10 +148,19 @@ function remove(key: Key, node: Node, why: string): Outcome {
   }
 }
 
-const OURS = new Set([
+/** Conditions under which a node takes no new pods. */
+const PRESSURES: ReadonlyMap<string, string> = new Map([
+  ['MemoryPressure', 'node.kubernetes.io/memory-pressure'],
+  ['DiskPressure', 'node.kubernetes.io/disk-pressure'],
+  ['PIDPressure', 'node.kubernetes.io/pid-pressure'],
+  ['NetworkUnavailable', 'node.kubernetes.io/network-unavailable'],
+])
+
+const OURS: ReadonlySet<string> = new Set([
   'node.kubernetes.io/unschedulable',
   'node.kubernetes.io/not-ready',
   'node.kubernetes.io/unreachable',
+  ...PRESSURES.values(),
 ])
 
 function withVmState(
@@ -156,17 +171,19 @@ function withVmState(
   const conditions = readyConditions(node, vm, now)
   const ready = conditionOf({ status: { conditions } }, 'Ready')?.status
   const wanted: Taint[] = []
-  const taint = (name: string, effect: Taint['effect']): void => {
-    const old = node.spec.taints?.find(
-      (each) => each.key === `node.kubernetes.io/${name}` && each.effect === effect,
-    )
-    wanted.push(old ?? { key: `node.kubernetes.io/${name}`, effect, timeAdded: formatTime(now) })
+  const taint = (key: string, effect: Taint['effect']): void => {
+    const old = node.spec.taints?.find((each) => each.key === key && each.effect === effect)
+    wanted.push(old ?? { key, effect, timeAdded: formatTime(now) })
   }
-  if (node.spec.unschedulable) taint('unschedulable', 'NoSchedule')
-  if (ready !== undefined && ready !== 'True') {
-    const name = ready === 'Unknown' ? 'unreachable' : 'not-ready'
-    taint(name, 'NoSchedule')
-    if (!isBraked && vm.is !== 'leaving') taint(name, 'NoExecute')
+  if (node.spec.unschedulable) taint('node.kubernetes.io/unschedulable', 'NoSchedule')
+  for (const [type, key] of PRESSURES) {
+    if (conditionOf(node, type)?.status === 'True') taint(key, 'NoSchedule')
+  }
+  if (ready !== 'True') {
+    const key = `node.kubernetes.io/${ready === 'Unknown' ? 'unreachable' : 'not-ready'}`
+    taint(key, 'NoSchedule')
+    // A node that has not said anything yet has nothing to evict.
+    if (ready !== undefined && !isBraked) taint(key, 'NoExecute')
   }
   const taints = [...(node.spec.taints ?? []).filter((each) => !OURS.has(each.key)), ...wanted]
   const { taints: _, ...spec } = node.spec
@@ -185,7 +202,7 @@ function readyConditions(
 ): NonNullable<Node['status']>['conditions'] {
   const old = node.status?.conditions ?? []
   const ready = conditionOf(node, 'Ready')
-  if (!ready) return old
+  if (!ready || vm.is === 'starting') return old
   if (vm.is !== 'fine') {
     const message = `Kubelet stopped posting node status: ${vm.why}.`
     return withCondition(

@@ -2,6 +2,7 @@
 // https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 
 import type { KubeObject, OwnerReference } from '../api/meta.ts'
+import { isEqual } from '../equal.ts'
 import { keyOf } from '../key.ts'
 import type { Key } from '../key.ts'
 import { formatTime } from '../time.ts'
@@ -21,20 +22,32 @@ export const ownerGcReconciler: Reconciler = { name: 'owner-gc', wakes, reconcil
 
 function wakes({ key, before, after }: ObservedChange, reader: Reader): Key[] {
   const keys: Key[] = []
-  const object = after ?? before
-  if (after?.metadata.ownerReferences?.length || isCollecting(after)) keys.push(key)
+  if (isCollecting(after) || hasNewOwners(before, after)) keys.push(key)
   // Gone, or replaced by another object of its name: its dependents are looked at.
   if (before && before.metadata.uid !== after?.metadata.uid) {
     keys.push(...reader.ownedBy(before.metadata.uid).map(keyOfObject))
   }
   if (isCollecting(after)) keys.push(...reader.ownedBy(after?.metadata.uid ?? '').map(keyOfObject))
-  // An owner may wait for this one.
-  if (!after || isCollecting(after)) {
-    keys.push(
-      ...(object?.metadata.ownerReferences ?? []).flatMap((owner) => ownerKey(owner, object) ?? []),
-    )
-  }
+  keys.push(...formerOwners(before, after))
   return keys
+}
+
+/** Its owners are to be looked for: it is new, or it names others than before. */
+function hasNewOwners(before: KubeObject | undefined, after: KubeObject | undefined): boolean {
+  const owners = after?.metadata.ownerReferences
+  if (!owners?.length) return false
+  return (
+    before?.metadata.uid !== after?.metadata.uid ||
+    !isEqual(before?.metadata.ownerReferences, owners)
+  )
+}
+
+/** Owners that may have waited for this one to go, or to forget them. */
+function formerOwners(before: KubeObject | undefined, after: KubeObject | undefined): Key[] {
+  const left = new Set((after?.metadata.ownerReferences ?? []).map(({ uid }) => uid))
+  return (before?.metadata.ownerReferences ?? [])
+    .filter(({ uid }) => !left.has(uid))
+    .flatMap((owner) => ownerKey(owner, before) ?? [])
 }
 
 function isCollecting(object: KubeObject | undefined): boolean {
