@@ -1,0 +1,101 @@
+// Who may do what in the project, as the code needs it: infra/terraform declares the same, a test
+// compares the two. Nothing here is read by the product.
+
+import type { FunctionName } from '#functions/environment.ts'
+import { TOPICS, type Topic } from '#shared/ports/bus.ts'
+
+/** Accounts beside the functions' own. */
+export type Account = FunctionName | 'nodes' | 'invoker' | 'timers' | 'build'
+
+/** Roles in the whole project. */
+export const PROJECT_ROLES: Partial<Record<Account, readonly string[]>> = {
+  api: ['roles/datastore.user'],
+  reconcile: ['roles/datastore.user'],
+  cloud: ['roles/datastore.user'],
+  signals: ['roles/datastore.user'],
+  sweep: ['roles/datastore.user'],
+  nodes: ['roles/logging.logWriter', 'roles/monitoring.metricWriter'],
+  build: ['roles/cloudbuild.builds.builder'],
+}
+
+/** Topics that a function publishes to. */
+export const PUBLISHES: Record<FunctionName, readonly Topic[]> = {
+  api: [TOPICS.changes, TOPICS.cloud],
+  reconcile: [TOPICS.nodes, TOPICS.cloud],
+  cloud: [TOPICS.changes, TOPICS.cloud],
+  signals: [TOPICS.cloud],
+  sweep: [TOPICS.changes],
+}
+
+/** Functions that set timers: they put tasks into the queue, as the timers' account. */
+export const SETS_TIMERS: readonly FunctionName[] = ['reconcile', 'cloud', 'sweep']
+
+/** What a VM's agent does with its own subscription. */
+export const NODE_PERMISSIONS = [
+  'pubsub.subscriptions.consume',
+  'pubsub.subscriptions.create',
+  'pubsub.subscriptions.get',
+]
+
+/**
+ * Permissions that a call of the Compute API asks for: by client (as compute-clients.ts names it) and
+ * method. https://cloud.google.com/compute/docs/reference/rest/v1
+ */
+export const COMPUTE_CALLS: Readonly<Record<string, readonly string[]>> = {
+  'addresses.delete': ['compute.addresses.delete'],
+  'addresses.get': ['compute.addresses.get'],
+  'addresses.insert': ['compute.addresses.create'],
+  'backendServices.delete': ['compute.regionBackendServices.delete'],
+  'backendServices.get': ['compute.regionBackendServices.get'],
+  'backendServices.insert': [
+    'compute.regionBackendServices.create',
+    'compute.instanceGroups.use',
+    'compute.regionHealthChecks.useReadOnly',
+  ],
+  'backendServices.update': ['compute.regionBackendServices.update'],
+  'forwardingRules.aggregatedListAsync': ['compute.forwardingRules.list'],
+  'forwardingRules.delete': ['compute.forwardingRules.delete'],
+  'forwardingRules.get': ['compute.forwardingRules.get'],
+  'forwardingRules.insert': [
+    'compute.forwardingRules.create',
+    'compute.addresses.use',
+    'compute.regionBackendServices.use',
+  ],
+  'globalOperations.wait': ['compute.globalOperations.get'],
+  'groups.delete': ['compute.instanceGroupManagers.delete', 'compute.instances.delete'],
+  'groups.deleteInstances': ['compute.instanceGroupManagers.update', 'compute.instances.delete'],
+  'groups.get': ['compute.instanceGroupManagers.get'],
+  'groups.insert': [
+    'compute.instanceGroupManagers.create',
+    'compute.instanceTemplates.useReadOnly',
+    'compute.instances.create',
+    'compute.instances.setLabels',
+    'compute.instances.setMetadata',
+    'compute.instances.setServiceAccount',
+    'compute.instances.setTags',
+    'compute.disks.create',
+    'compute.subnetworks.use',
+    'compute.subnetworks.useExternalIp',
+    'compute.regionHealthChecks.useReadOnly',
+  ],
+  'groups.listManagedInstances': ['compute.instanceGroupManagers.get'],
+  'groups.patch': ['compute.instanceGroupManagers.update'],
+  'groups.recreateInstances': ['compute.instanceGroupManagers.update'],
+  'healthChecks.delete': ['compute.regionHealthChecks.delete'],
+  'healthChecks.get': ['compute.regionHealthChecks.get'],
+  'healthChecks.insert': ['compute.regionHealthChecks.create'],
+  'healthChecks.patch': ['compute.regionHealthChecks.update'],
+  'instances.aggregatedListAsync': ['compute.instances.list'],
+  'instances.get': ['compute.instances.get'],
+  'regionOperations.wait': ['compute.regionOperations.get'],
+  'regions.get': ['compute.regions.get'],
+  'templates.delete': ['compute.instanceTemplates.delete'],
+  'templates.insert': ['compute.instanceTemplates.create'],
+  'templates.list': ['compute.instanceTemplates.list'],
+  'zoneOperations.wait': ['compute.zoneOperations.get'],
+}
+
+/** All of them, once, in order. */
+export function computePermissions(): string[] {
+  return [...new Set(Object.values(COMPUTE_CALLS).flat())].sort()
+}

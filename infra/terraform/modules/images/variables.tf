@@ -1,0 +1,11 @@
+variable "project" {
+  type = string
+}
+
+variable "region" {
+  type = string
+}
+
+variable "node_account" {
+  type = string
+}

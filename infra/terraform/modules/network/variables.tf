@@ -1,0 +1,27 @@
+variable "project" {
+  type = string
+}
+
+variable "region" {
+  type = string
+}
+
+variable "node_range" {
+  type = string
+}
+
+variable "pod_range" {
+  type = string
+}
+
+variable "function_range" {
+  type = string
+}
+
+variable "service_ports" {
+  type = list(string)
+}
+
+variable "service_sources" {
+  type = list(string)
+}
