@@ -124,6 +124,12 @@ class Pass {
     )
   }
 
+  /** Half of what is left: the other half is for Events. */
+  #room(): number {
+    const left = this.#limits.writes - this.#overlay.size - this.#events.length
+    return Math.max(1, Math.floor(left / 2))
+  }
+
   #step(reconciler: Reconciler, key: Key): void {
     const { now } = this.#input
     const work = { reconciler: reconciler.name, key }
@@ -137,7 +143,7 @@ class Pass {
     }
     let outcome: Outcome
     try {
-      outcome = reconciler.reconcile(this.#overlay, key, now)
+      outcome = reconciler.reconcile(this.#overlay, key, now, this.#room())
     } catch (error) {
       this.#fail(work, `failed: ${error instanceof Error ? error.message : String(error)}`, error)
       return

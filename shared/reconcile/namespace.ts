@@ -42,10 +42,10 @@ function wakes({ key, before, after }: ObservedChange, reader: Reader): Key[] {
   return isStandard || reader.get(owner)?.metadata.deletionTimestamp ? [owner] : []
 }
 
-function reconcile(reader: Reader, key: Key, now: number): Outcome {
+function reconcile(reader: Reader, key: Key, now: number, room: number): Outcome {
   const namespace = reader.get(key)
   if (!namespace) return IN_SYNC
-  if (namespace.metadata.deletionTimestamp) return terminate(reader, namespace, now)
+  if (namespace.metadata.deletionTimestamp) return terminate(reader, namespace, now, room)
   return { writes: standardObjects(reader, namespace.metadata.name) }
 }
 
@@ -76,7 +76,7 @@ function standardObjects(reader: Reader, namespace: string): PlannedWrite[] {
   return writes
 }
 
-function terminate(reader: Reader, namespace: Namespace, now: number): Outcome {
+function terminate(reader: Reader, namespace: Namespace, now: number, room: number): Outcome {
   const name = namespace.metadata.name
   const pods = reader.list('pods', name)
   // Pods first, so that they may still read their configuration while they stop.
@@ -88,7 +88,7 @@ function terminate(reader: Reader, namespace: Namespace, now: number): Outcome {
         )
   if (content.length === 0) return finish(namespace)
   const deletions = content.flatMap((object) => deletePolitely(object, now))
-  const writes = deletions.slice(0, WRITES_PER_OUTCOME)
+  const writes = deletions.slice(0, Math.min(room, WRITES_PER_OUTCOME))
   const isMore = deletions.length > writes.length
   return {
     writes: [...writes, ...reportRemaining(namespace, content, now)],

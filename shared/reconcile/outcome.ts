@@ -53,6 +53,10 @@ export interface Reconciler {
    * shows every object once with `before` undefined, so no key may be reachable only by an update.
    */
   wakes(change: ObservedChange, reader: Reader): Key[]
-  /** Pure. The key may be gone. Must be a no-op when run again on its own result. */
-  reconcile(reader: Reader, key: Key, now: number): Outcome
+  /**
+   * Pure. The key may be gone. Must be a no-op when run again on its own result. `room` is how many
+   * writes (each with an Event) the commit still takes: who has more to do answers a part of it and
+   * is asked again, because of its own changes or with requeueAtMs `now`.
+   */
+  reconcile(reader: Reader, key: Key, now: number, room: number): Outcome
 }

@@ -58,11 +58,11 @@ function isCollecting(object: KubeObject | undefined): boolean {
   )
 }
 
-function reconcile(reader: Reader, key: Key, now: number): Outcome {
+function reconcile(reader: Reader, key: Key, now: number, room: number): Outcome {
   const object = reader.get(key)
   if (!object) return IN_SYNC
   if (object.metadata.deletionTimestamp) {
-    if (object.metadata.finalizers?.includes(ORPHAN)) return orphan(reader, object)
+    if (object.metadata.finalizers?.includes(ORPHAN)) return orphan(reader, object, room)
     if (object.metadata.finalizers?.includes(FOREGROUND)) return awaitDependents(reader, object)
     return IN_SYNC
   }
@@ -70,10 +70,10 @@ function reconcile(reader: Reader, key: Key, now: number): Outcome {
 }
 
 /** Takes the reference from all dependents, then lets the owner go. */
-function orphan(reader: Reader, owner: KubeObject): Outcome {
+function orphan(reader: Reader, owner: KubeObject, room: number): Outcome {
   const dependents = reader.ownedBy(owner.metadata.uid)
   const writes = dependents
-    .slice(0, WRITES_PER_OUTCOME)
+    .slice(0, Math.min(room, WRITES_PER_OUTCOME))
     .map((dependent) => withoutOwners(dependent, new Set([owner.metadata.uid])))
   return { writes: dependents.length > 0 ? writes : withoutFinalizer(owner, ORPHAN) }
 }

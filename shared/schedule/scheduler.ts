@@ -36,7 +36,7 @@ const EXACT_MESSAGES_MAX = 50
 export const scheduler: Reconciler = {
   name: 'scheduler',
   wakes: (change) => (concernsScheduling(change) ? [PENDING_PODS] : []),
-  reconcile: (reader, _key, now) => schedule(reader, now),
+  reconcile: (reader, _key, now, room) => schedule(reader, now, Math.min(room, PODS_PER_RUN)),
 }
 
 function concernsScheduling({ key, before, after }: ObservedChange): boolean {
@@ -71,14 +71,14 @@ function isNodeStep(before: Node | undefined, after: Node | undefined): boolean 
   )
 }
 
-function schedule(reader: Reader, now: number): Outcome {
+function schedule(reader: Reader, now: number, room: number): Outcome {
   const pending = (reader.list('pods') as readonly Pod[]).filter(isPending)
   if (pending.length === 0) return IN_SYNC
   pending.sort(moreImportantFirst)
   const snapshot = new Snapshot(reader)
   const outcome = new Placements(now, pending.length > EXACT_MESSAGES_MAX)
   for (const pod of pending) {
-    if (outcome.writes.length >= PODS_PER_RUN) return { ...outcome.sum(), requeueAtMs: now }
+    if (outcome.writes.length >= room) return { ...outcome.sum(), requeueAtMs: now }
     if (pod.spec.schedulingGates?.length) outcome.gated(pod)
     else outcome.add(pod, place(snapshot, pod))
   }

@@ -23,9 +23,9 @@ const SOURCE = 'replicaset-controller'
 export const replicaSetReconciler: Reconciler = {
   name: 'replica-set',
   wakes,
-  reconcile(reader, key, now) {
+  reconcile(reader, key, now, room) {
     const set = reader.get(key) as ReplicaSet | undefined
-    return set ? reconcileReplicaSet(reader, set, now) : IN_SYNC
+    return set ? reconcileReplicaSet(reader, set, now, Math.min(room, WRITES_PER_OUTCOME)) : IN_SYNC
   },
 }
 
@@ -53,17 +53,17 @@ function setsThatSelect(reader: Reader, pod: KubeObject): Key[] {
     .map((set) => keyOf(REPLICA_SETS, namespace, set.metadata.name))
 }
 
-function reconcileReplicaSet(reader: Reader, set: ReplicaSet, now: number): Outcome {
+function reconcileReplicaSet(reader: Reader, set: ReplicaSet, now: number, room: number): Outcome {
   const { own, adopted, released } = claimPods(reader, set)
   const claims = [...adopted, ...released].map((object): PlannedWrite => ({ do: 'put', object }))
-  if (claims.length > 0) return { writes: claims }
+  if (claims.length > 0) return { writes: claims.slice(0, room) }
 
   const active = own.filter(isPodActive)
   const missing = (set.spec.replicas ?? 1) - active.length
   if (missing !== 0 && !set.metadata.deletionTimestamp) {
-    return missing > 0
-      ? createPods(reader, set, missing)
-      : deletePods(set, active, related(reader, set, own), -missing, now)
+    if (missing > 0) return createPods(reader, set, Math.min(missing, room))
+    const ranked = inOrderOfDeletion(active, related(reader, set, own), now)
+    return deletePods(set, ranked.slice(0, Math.min(-missing, room)), now)
   }
   const { status, nextAvailableAtMs } = replicaSetStatus(set, active, now)
   const object: ReplicaSet = { ...set, status }
@@ -74,8 +74,7 @@ function reconcileReplicaSet(reader: Reader, set: ReplicaSet, now: number): Outc
 }
 
 /** What changes pods changes the set too: see POD_CHANGES_ANNOTATION. */
-function createPods(reader: Reader, set: ReplicaSet, missing: number): Outcome {
-  const count = Math.min(missing, WRITES_PER_OUTCOME)
+function createPods(reader: Reader, set: ReplicaSet, count: number): Outcome {
   const { pods, next } = newPods(reader, set, count, podChanges(set))
   return {
     writes: [
@@ -86,15 +85,7 @@ function createPods(reader: Reader, set: ReplicaSet, missing: number): Outcome {
   }
 }
 
-function deletePods(
-  set: ReplicaSet,
-  active: readonly Pod[],
-  related: readonly Pod[],
-  surplus: number,
-  now: number,
-): Outcome {
-  const count = Math.min(surplus, WRITES_PER_OUTCOME)
-  const leaving = inOrderOfDeletion(active, related, now).slice(0, count)
+function deletePods(set: ReplicaSet, leaving: readonly Pod[], now: number): Outcome {
   return {
     writes: [
       ...leaving.flatMap((pod) => deletePolitely(pod, now)),
