@@ -8,7 +8,10 @@ import { TOPICS } from '#shared/ports/bus.ts'
 import { keyOfObject } from '#shared/reconcile/kinds.ts'
 import { StatusError } from '#shared/status.ts'
 import { aNode, aPod, aService } from '#test/support/objects.ts'
+import { FLEET } from '#shared/api/cluster.ts'
 import { createLiveViews } from '../cluster/create-live-views.ts'
+import { createCluster } from '../clusters/fleet.ts'
+import { beginTeardown } from '../clusters/teardown.ts'
 import type { VisitOptions } from './visit.ts'
 import { createSweep } from './sweep.ts'
 
@@ -157,5 +160,39 @@ describe('the sweep', () => {
     for (let index = 0; index < 10; index++) await put('one', aPod(`r${index}`))
     await minute(sweep)
     expect(data.clusters.get('one')?.trimmed).toBe(11)
+  })
+
+  test('sees a cluster that is being deleted to its end', async () => {
+    const { minute, sweep, users, clock, bus, data } = await world()
+    const views = createLiveViews({ store: users, clock, log: createMemoryLog() })
+    const deps = { store: users, views, bus, clock }
+    const cluster = await createCluster(deps, {
+      spec: { project: 'p', location: 'z', displayName: 'c' },
+      nodePools: [
+        {
+          name: 'pool',
+          spec: { nodeCount: 1, zone: 'z', machineType: 'm', diskSizeGb: 10, spot: false },
+        },
+      ],
+      ca: '',
+    })
+    await minute(sweep)
+    await beginTeardown(deps, cluster)
+    await minute(sweep)
+    const id = cluster.metadata.name
+    const live = await views.open(id)
+    expect(data.clusters.get(id)?.objects.size).toBeGreaterThan(0)
+    // The cloud function has taken the VMs away.
+    const key = 'nodepools.container.wherry.dev//pool'
+    const expected = (await live.catchUp()).get(key)?.metadata.resourceVersion ?? null
+    await live.commit({
+      id: 'pool-gone',
+      cause: { actor: 'function:cloud', verb: 'delete' },
+      writes: [{ key, object: null, expect: expected }],
+    })
+    for (let index = 0; index < 3; index++) await minute(sweep)
+    expect(data.clusters.get(id)?.objects.size ?? 0).toBe(0)
+    expect([...(data.clusters.get(FLEET)?.objects.keys() ?? [])]).toEqual([])
+    expect(await minute(sweep)).toEqual([])
   })
 })

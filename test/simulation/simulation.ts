@@ -236,12 +236,11 @@ export class Simulation {
     await new Promise((resolve) => setImmediate(resolve))
     const log = this.data.clusters.get(CLUSTER)
     const all = log?.trimmed ?? 0
-    for (const { revision, writer } of log?.log.slice(this.#followed - all) ?? []) {
+    for (const { revision } of log?.log.slice(this.#followed - all) ?? []) {
       const readBefore = this.#read.get(writerOf(revision))
       this.checks.follow(revision, readBefore === this.#followed)
       this.history.push(revision)
       this.#followed++
-      void writer
     }
     for (const instance of this.#instances.slice()) {
       if (instance.process.isDead) await this.#replace(instance)
