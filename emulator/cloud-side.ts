@@ -6,6 +6,7 @@ import type { Hono } from 'hono'
 import { TOPICS, type Bus } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
+import { claimBalancerNet } from './compute/balancer-net.ts'
 import { createComputeEmulator, type ComputeEmulator } from './compute/compute-engine.ts'
 import { createProcessMachines } from './compute/process-machines.ts'
 import { createVpc, type Vpc } from './compute/vpc.ts'
@@ -49,6 +50,7 @@ const HOST = '127.0.0.1'
 export async function openCloudSide(options: CloudSideOptions): Promise<CloudSide> {
   const { project, clock, log, bus } = options
   const vpc = createVpc()
+  const balancers = await claimBalancerNet()
   let compute: ComputeEmulator | undefined
   const app = {
     fetch: (request: Request): Response | Promise<Response> => {
@@ -65,6 +67,7 @@ export async function openCloudSide(options: CloudSideOptions): Promise<CloudSid
     clock,
     log,
     vpc,
+    balancerNet: balancers.net,
     saved: options.saved,
     onChange: () => options.onChange(),
     machines: createProcessMachines({
@@ -94,6 +97,7 @@ export async function openCloudSide(options: CloudSideOptions): Promise<CloudSid
     port: server.port,
     stop: async () => {
       await emulator.close()
+      await balancers.release()
       await server.close()
     },
   }

@@ -37,7 +37,7 @@ export function addAddressRoutes(app: Hono, ctx: Context): void {
       const named = newNamed(ctx, type.kind, path)
       type.items[path] = {
         ...named,
-        address: newBalancerAddress(ctx.state, textOf(body, 'address')),
+        address: newBalancerAddress(ctx, textOf(body, 'address')),
         addressType: 'EXTERNAL',
         status: 'RESERVED',
         networkTier: textOf(body, 'networkTier') ?? 'PREMIUM',

@@ -1,7 +1,8 @@
 // Addresses of the emulated VPC: VMs from 10.128.0.0/20, their pods from 10.4.0.0/14 (a /24 each),
-// VMs' external addresses from 127.0.2.0/22, load balancers from 127.0.1.0/24 (loopback, so that a
-// browser on this machine can open them).
+// VMs' external addresses from 127.0.2.0/22, load balancers from 127.0.1.0/24 or another /24 that
+// no other emulator has (loopback, so that a browser on this machine can open them).
 
+import type { Context } from './context.ts'
 import { GoogleError } from './google-error.ts'
 import type { ComputeState } from './state.ts'
 
@@ -46,8 +47,11 @@ export function newVmAddresses(state: ComputeState): VmAddresses {
   throw new GoogleError('quotaExceeded', `IP space of 10.128.0.0/20 is exhausted.`)
 }
 
-/** A free load balancer address, or `wish` when it is free. */
-export function newBalancerAddress(state: ComputeState, wish?: string): string {
+/** A free load balancer address of the net (`127.0.1`), or `wish` when it is free. */
+export function newBalancerAddress(
+  { state, balancerNet }: Pick<Context, 'state' | 'balancerNet'>,
+  wish?: string,
+): string {
   const used = new Set([
     ...Object.values(state.addresses).map((address) => address.address),
     ...Object.values(state.forwardingRules).map((rule) => rule.IPAddress),
@@ -57,7 +61,7 @@ export function newBalancerAddress(state: ComputeState, wish?: string): string {
     throw new GoogleError('invalid', `Specified IP address is already in-use.: '${wish}'`)
   }
   for (let low = 1; low < 255; low++) {
-    const address = `127.0.1.${low}`
+    const address = `${balancerNet}.${low}`
     if (!used.has(address)) return address
   }
   throw new GoogleError('quotaExceeded', `Quota 'STATIC_ADDRESSES' exceeded.  Limit: 254.0`)

@@ -8,6 +8,7 @@ import { addAddressRoutes } from './addresses.ts'
 import { createAuditLog, type LogEntry } from './audit-log.ts'
 import { addAutoscalerRoutes } from './autoscalers.ts'
 import { addBackendServiceRoutes } from './backend-services.ts'
+import { DEFAULT_BALANCER_NET } from './balancer-net.ts'
 import type { Context, Quotas } from './context.ts'
 import { addForwardingRuleRoutes } from './forwarding-rules.ts'
 import { GoogleError, resourceNotFound } from './google-error.ts'
@@ -39,6 +40,8 @@ export interface ComputeEmulatorOptions {
   /** Called after each change that `save` would show. */
   onChange?: () => void
   quotas?: Partial<Quotas>
+  /** Default: 127.0.1; see balancer-net.ts. */
+  balancerNet?: string
   shutdownGraceMs?: number
 }
 
@@ -74,7 +77,18 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
   const operations = createOperations({ project, state, clock, log, scopes, changed })
   const projectNumber = options.projectNumber ?? '123456789012'
   const quotas = { ...DEFAULT_QUOTAS, ...options.quotas }
-  const ctx: Context = { project, projectNumber, state, clock, log, operations, quotas, changed }
+  const balancerNet = options.balancerNet ?? DEFAULT_BALANCER_NET
+  const ctx: Context = {
+    project,
+    projectNumber,
+    state,
+    clock,
+    log,
+    operations,
+    quotas,
+    balancerNet,
+    changed,
+  }
   const audit = createAuditLog(ctx, (entry) => {
     if (isClosed) return
     options.publish(entry).catch((error: unknown) => {

@@ -14,6 +14,8 @@ export interface Context {
   log: Log
   operations: Operations
   quotas: Quotas
+  /** Load balancers' addresses: `127.0.1`, a /24. */
+  balancerNet: string
   /** Something that a restart should still know has changed. */
   changed(): void
 }

@@ -98,7 +98,7 @@ function readRule(ctx: Context, body: Json): Rule {
 /** An address in digits, or the link of a reserved one. */
 function addressOf(ctx: Context, body: Json): string {
   const text = textOf(body, 'IPAddress')
-  if (text === undefined) return newBalancerAddress(ctx.state)
+  if (text === undefined) return newBalancerAddress(ctx)
   if (!text.includes('/')) return text
   const path = pathOf(text, 'resource.IPAddress')
   const address = ctx.state.addresses[path]
