@@ -122,8 +122,10 @@ test('push: the wrapped message arrives, a refusal comes again, a key keeps its 
   for (const id of ['0', '1', '2']) {
     await ordered.publishMessage({ attributes: { id }, data: Buffer.from('{}'), orderingKey: 'k' })
   }
-  await eventually('all three', () => seen.length === 3)
-  expect(seen).toEqual(['0 k {}', '1 k {}', '2 k {}'])
+  // At least once: on a busy machine an answer may come after the lease has ended.
+  const distinct = (): string[] => [...new Set(seen)]
+  await eventually('all three', () => distinct().length === 3)
+  expect(distinct()).toEqual(['0 k {}', '1 k {}', '2 k {}'])
 })
 
 test('a server that comes back empty: subscribers and publishers go on', async () => {
