@@ -6,7 +6,6 @@ import type { Cluster } from '#shared/api/cluster.ts'
 import { AGENT_PORT, AGENT_TOKEN_SECRET } from '#shared/api/agent-wire.ts'
 import type { Secret } from '#shared/api/config.ts'
 import type { Node } from '#shared/api/node.ts'
-import type { NodePool } from '#shared/api/node-pool.ts'
 import { keyOf } from '#shared/key.ts'
 import type { Compute } from '#shared/ports/compute.ts'
 import { createAuthenticator } from '#functions/api/authenticate.ts'
@@ -41,10 +40,7 @@ export function localAuthentication(options: AuthenticationOptions): Authenticat
       audience: options.audience,
       project: options.project,
       keys: createLocalJWKSet(options.identity.jwks),
-      nodePools: async (cluster) => {
-        const reader = await (await views.open(cluster)).catchUp()
-        return reader.list('nodepools.container.wherry.dev') as readonly NodePool[]
-      },
+      read: async (cluster) => (await views.open(cluster)).catchUp(),
     },
   })
 }

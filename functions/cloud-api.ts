@@ -4,7 +4,6 @@
 import { Hono } from 'hono'
 import type { JWTVerifyGetKey } from 'jose'
 import { FLEET } from '#shared/api/cluster.ts'
-import type { NodePool } from '#shared/api/node-pool.ts'
 import { keyOf } from '#shared/key.ts'
 import type { Bus } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
@@ -81,10 +80,7 @@ function machines(
       audience: url,
       project,
       keys,
-      nodePools: async (cluster) => {
-        const reader = await (await views.open(cluster)).catchUp()
-        return reader.list('nodepools.container.wherry.dev') as readonly NodePool[]
-      },
+      read: async (cluster) => (await views.open(cluster)).catchUp(),
     },
   })
 }

@@ -44,7 +44,10 @@ beforeAll(async () => {
     audience: AUDIENCE,
     project: 'p',
     keys: createLocalJWKSet({ keys: [jwk] }),
-    nodePools: async (cluster) => (cluster === 'c' ? [pool([{ name: 'vm-1', id: '42' }])] : []),
+    read: async (cluster) => ({
+      version: '7',
+      list: () => (cluster === 'c' ? [pool([{ name: 'vm-1', id: '42' }])] : []),
+    }),
   }
   authenticate = createAuthenticator({ staticTokens: [{ token: 's3cret', identity: admin }], vm })
 })
@@ -95,6 +98,7 @@ describe('VM identity tokens', () => {
       groups: ['system:nodes', 'system:authenticated'],
       clusters: ['c'],
       node: { cluster: 'c', name: 'vm-1', instanceId: '42' },
+      seen: '7',
     })
   })
 

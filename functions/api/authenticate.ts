@@ -4,6 +4,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { errors, jwtVerify, type JWTVerifyGetKey } from 'jose'
 import type { NodePool, PoolInstance } from '#shared/api/node-pool.ts'
+import type { Reader } from '#shared/view/reader.ts'
 import type { Authenticate, Identity } from './deps.ts'
 
 export interface VmTrust {
@@ -13,8 +14,8 @@ export interface VmTrust {
   project: string
   /** The issuer's public keys (jose's createRemoteJWKSet or createLocalJWKSet). */
   keys: JWTVerifyGetKey
-  /** The node pools of a cluster, with status.instances as Compute Engine listed them. */
-  nodePools(cluster: string): Promise<readonly NodePool[]>
+  /** A cluster as it is now: its NodePools hold the VMs as Compute Engine listed them. */
+  read(cluster: string): Promise<Pick<Reader, 'list' | 'version'>>
 }
 
 export interface AuthenticatorOptions {
@@ -64,7 +65,8 @@ async function authenticateVm(
 ): Promise<Identity | undefined> {
   const claims = await verify(vm, token)
   if (claims?.project_id !== vm.project) return undefined
-  const pools = await vm.nodePools(cluster)
+  const reader = await vm.read(cluster)
+  const pools = reader.list('nodepools.container.wherry.dev') as readonly NodePool[]
   const isListed = pools.some((pool) => poolHas(pool, claims))
   if (!isListed) return undefined
   return {
@@ -72,6 +74,7 @@ async function authenticateVm(
     groups: ['system:nodes', 'system:authenticated'],
     clusters: [cluster],
     node: { cluster, name: claims.instance_name, instanceId: claims.instance_id },
+    seen: reader.version,
   }
 }
 

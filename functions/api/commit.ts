@@ -51,7 +51,7 @@ export async function retryOnConflict<T>(
   mayRetry: (error: StatusError) => boolean = () => true,
 ): Promise<T> {
   for (let count = 1; ; count++) {
-    const reader = await context.view.catchUp()
+    const reader = await context.view.catchUp(count === 1 ? context.identity.seen : undefined)
     try {
       return await attempt(reader, count)
     } catch (error) {

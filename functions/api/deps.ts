@@ -4,6 +4,7 @@ import type { LiveViews } from '../cluster/live-view.ts'
 import type { Bus } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
+import type { Version } from '#shared/ports/store.ts'
 
 /** Who asks. `node` is set for a VM's agent: it sees only what its pods need. */
 export interface Identity {
@@ -14,6 +15,8 @@ export interface Identity {
   /** The clusters it may speak to; undefined: all. */
   clusters?: readonly string[]
   node?: { cluster: string; name: string; instanceId: string }
+  /** The cluster was read up to here to prove it, in this request: it need not be read again. */
+  seen?: Version
 }
 
 /**

@@ -21,7 +21,9 @@ export async function agentRoute(context: ApiContext): Promise<Response | undefi
   const reporter = reporterOf(context, node)
   const isRead = match[2] === 'desired'
   if (context.request.method !== (isRead ? 'GET' : 'POST')) throw methodNotAllowed()
-  if (isRead) return answer(context, desiredState(await context.view.catchUp(), node))
+  if (isRead) {
+    return answer(context, desiredState(await context.view.catchUp(context.identity.seen), node))
+  }
   return report(context, reporter)
 }
 

@@ -1,0 +1,287 @@
+// Wherry as it stands on Google Cloud, in memory: the real functions, each an instance of its own with
+// its own view and its own handle on the data, VMs whose agents speak to the api function, and time
+// that only moves when asked. Whatever Google would bill is counted, exactly and always the same.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createLocalJWKSet } from 'jose'
+import { createManualClock } from '#emulator/adapters/manual-clock.ts'
+import { createMemoryBus } from '#emulator/adapters/memory-bus.ts'
+import { createMemoryCompute } from '#emulator/adapters/memory-compute.ts'
+import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
+import { createMemoryData, createMemoryStore } from '#emulator/adapters/memory-store.ts'
+import { createProcessTimers } from '#emulator/adapters/process-timers.ts'
+import {
+  createIdentitySigner,
+  GOOGLE_ISSUER,
+  type IdentitySigner,
+} from '#emulator/google/identity.ts'
+import { createCloudApi } from '#functions/cloud-api.ts'
+import { CLUSTER_LABEL, POOL_LABEL } from '#functions/cloud/wishes.ts'
+import {
+  composeCloud,
+  composeReconcile,
+  composeSweep,
+  type OnMessage,
+  type Ports,
+} from '#functions/compose.ts'
+import type { KubeObject } from '#shared/api/meta.ts'
+import { splitKey, type Key } from '#shared/key.ts'
+import { TOPICS } from '#shared/ports/bus.ts'
+import type { Instance } from '#shared/ports/compute.ts'
+import type { CountedStore, StoreUsage } from '#shared/ports/store.ts'
+import { CloudVm } from './cloud-vm.ts'
+
+/** Billing units since the world began: Firestore's, messages published, calls of functions. */
+export interface Cost extends StoreUsage {
+  messages: number
+  calls: number
+}
+
+export interface Answer {
+  status: number
+  body: Record<string, unknown>
+}
+
+export const PROJECT = 'demo-wherry'
+export const ZONE = 'us-east1-c'
+const ADMIN = 'ya29.admin'
+const URL_BASE = 'https://api.example'
+const MINUTE_MS = 60_000
+/** How long a VM takes from being asked for until its agent speaks. */
+const BOOT_MS = 20_000
+
+const FUNCTIONS = ['api', 'reconcile', 'cloud', 'sweep'] as const
+type FunctionName = (typeof FUNCTIONS)[number]
+
+export class CloudWorld {
+  readonly clock = createManualClock(1_800_000_000_000)
+  readonly data = createMemoryData()
+  readonly log = createMemoryLog()
+  readonly compute = createMemoryCompute({ clock: this.clock, bootMs: BOOT_MS })
+  readonly #bus = createMemoryBus({ isManual: true })
+  readonly #stores = new Map<FunctionName, CountedStore>()
+  readonly #calls = new Map<FunctionName, number>()
+  readonly #vms = new Map<string, { cluster: string; vm: CloudVm; token: Promise<string> }>()
+  readonly #timers = createProcessTimers({ clock: this.clock, bus: this.#bus })
+  readonly #identity: IdentitySigner
+  readonly #api: ReturnType<typeof createCloudApi>
+  readonly #sweep: () => Promise<void>
+  #sweepAtMs = this.clock.now() + MINUTE_MS
+
+  static async open(): Promise<CloudWorld> {
+    const dir = mkdtempSync(join(tmpdir(), 'wherry-world-'))
+    try {
+      const world = new CloudWorld(await createIdentitySigner(join(dir, 'key')))
+      await world.#subscribe()
+      return world
+    } finally {
+      rmSync(dir, { recursive: true })
+    }
+  }
+
+  private constructor(identity: IdentitySigner) {
+    this.#identity = identity
+    this.#sweep = composeSweep(this.#ports('sweep'))
+    this.#api = createCloudApi({
+      ...this.#ports('api'),
+      project: PROJECT,
+      url: URL_BASE,
+      issuer: GOOGLE_ISSUER,
+      keys: createLocalJWKSet(identity.jwks),
+      google: async (token) =>
+        token === ADMIN ? { email: 'ada@example.com', canRead: true, canWrite: true } : undefined,
+      probes: { compute: async () => 'ok', pubsub: async () => undefined },
+    })
+  }
+
+  /** What everything has cost so far, or what one function has. */
+  cost(name?: FunctionName): Cost {
+    const total: Cost = { reads: 0, writes: 0, deletes: 0, messages: 0, calls: 0 }
+    for (const each of name ? [name] : FUNCTIONS) {
+      const { reads = 0, writes = 0, deletes = 0 } = this.#stores.get(each)?.usage() ?? {}
+      total.reads += reads
+      total.writes += writes
+      total.deletes += deletes
+      total.calls += this.#calls.get(each) ?? 0
+    }
+    if (!name) total.messages = this.#bus.published()
+    return total
+  }
+
+  /** A request of a person to the api function. */
+  ask(method: string, path: string, body?: unknown, token = ADMIN): Promise<Answer> {
+    return this.#request(method, path, token, body)
+  }
+
+  /** As `ask`; throws unless it succeeds. */
+  async must(method: string, path: string, body?: unknown): Promise<Answer['body']> {
+    const answer = await this.ask(method, path, body)
+    if (answer.status < 300) return answer.body
+    throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
+  }
+
+  /** The identity token of a VM, as its metadata server hands it out. */
+  async tokenOf(vm: string): Promise<string> {
+    const found = this.#vms.get(vm)
+    if (!found) throw new Error(`no VM ${vm}`)
+    return found.token
+  }
+
+  /** What is stored of a resource; looking costs nothing here. */
+  list(cluster: string, resource: string): readonly KubeObject[] {
+    const objects = this.data.clusters.get(cluster)?.objects ?? new Map<Key, KubeObject>()
+    return [...objects].flatMap(([key, object]) =>
+      splitKey(key).resource === resource ? object : [],
+    )
+  }
+
+  /** VMs whose agents run. */
+  vms(cluster: string): string[] {
+    return [...this.#vms].filter(([, vm]) => vm.cluster === cluster).map(([name]) => name)
+  }
+
+  /** Lets time pass until `check` holds; throws when it never does. */
+  async until(what: string, check: () => boolean, limitMs = 10 * MINUTE_MS): Promise<void> {
+    const endMs = this.clock.now() + limitMs
+    await this.#settle()
+    while (!check()) {
+      if (this.clock.now() >= endMs) throw new Error(`${what}: not within ${limitMs / 1000} s`)
+      await this.#step(endMs)
+    }
+  }
+
+  /** Lets this much time pass. */
+  async pass(ms: number): Promise<void> {
+    const endMs = this.clock.now() + ms
+    await this.#settle()
+    while (this.clock.now() < endMs) await this.#step(endMs)
+  }
+
+  async close(): Promise<void> {
+    await this.#timers.close()
+    this.#bus.close()
+  }
+
+  /** To the next moment at which anything happens by itself. */
+  async #step(endMs: number): Promise<void> {
+    const times = [...this.#vms.values()].map(({ vm }) => vm.nextAtMs ?? endMs)
+    const next = Math.min(endMs, this.#sweepAtMs, this.clock.nextWake() ?? endMs, ...times)
+    await this.clock.advanceTo(next)
+    if (this.clock.now() >= this.#sweepAtMs) {
+      this.#sweepAtMs += MINUTE_MS
+      await this.#counted('sweep', this.#sweep)
+    }
+    await this.#settle()
+  }
+
+  /** Until nobody has anything to do at this moment. */
+  async #settle(): Promise<void> {
+    while (true) {
+      await this.#bootAndEnd()
+      if (await this.#bus.deliver()) continue
+      const due = [...this.#vms.values()].find(
+        ({ vm }) => (vm.nextAtMs ?? Infinity) <= this.clock.now(),
+      )
+      if (!due) return
+      await due.vm.act()
+    }
+  }
+
+  /** VMs that Compute Engine has made begin to speak, those that it deleted fall silent. */
+  async #bootAndEnd(): Promise<void> {
+    const all = await this.compute.listInstances({})
+    const names = new Set(all.map(({ name }) => name))
+    for (const name of this.#vms.keys()) if (!names.has(name)) this.#vms.delete(name)
+    for (const instance of all) {
+      if (instance.status === 'RUNNING' && !this.#vms.has(instance.name)) this.#boot(instance)
+    }
+  }
+
+  #boot(instance: Instance): void {
+    const cluster = instance.labels[CLUSTER_LABEL] ?? ''
+    const token = this.#identity.sign(
+      {
+        project: PROJECT,
+        projectNumber: '1',
+        zone: instance.zone,
+        instanceId: instance.id,
+        instanceName: instance.name,
+        instanceCreationTimestamp: 0,
+        email: 'node@example.com',
+      },
+      URL_BASE,
+      true,
+      // Signatures are checked by the time of day, which is not this world's.
+      Date.now(),
+    )
+    const vm = new CloudVm({
+      instance,
+      pool: instance.labels[POOL_LABEL] ?? '',
+      index: this.vms(cluster).length,
+      now: () => this.clock.now(),
+      call: async (method, path, body) =>
+        this.#request(method, `/clusters/${cluster}${path}`, await token, body),
+    })
+    this.#vms.set(instance.name, { cluster, vm, token })
+  }
+
+  async #subscribe(): Promise<void> {
+    await this.#deliverTo('reconcile', TOPICS.changes, composeReconcile(this.#ports('reconcile')))
+    const config = {
+      region: 'us-east1',
+      apiUrl: (cluster: string) => `${URL_BASE}/clusters/${cluster}`,
+      apiCa: () => '',
+      audience: URL_BASE,
+      pubsubProject: PROJECT,
+      healthCheckIntervalSeconds: 1,
+    }
+    await this.#deliverTo('cloud', TOPICS.cloud, composeCloud(this.#ports('cloud'), config))
+    await this.#bus.subscribe(TOPICS.nodes, 'nodes', async ({ attributes }) => {
+      const { cluster, node } = attributes
+      for (const { cluster: own, vm } of this.#vms.values()) {
+        if (own === cluster && (node === '*' || node === vm.name)) vm.wake()
+      }
+    })
+  }
+
+  async #deliverTo(
+    name: 'reconcile' | 'cloud',
+    topic: typeof TOPICS.changes | typeof TOPICS.cloud,
+    handle: OnMessage,
+  ): Promise<void> {
+    await this.#bus.subscribe(topic, name, (message) => this.#counted(name, () => handle(message)))
+  }
+
+  /** What one deployed function sees of the world. */
+  #ports(name: FunctionName): Ports {
+    const store = createMemoryStore({ clock: this.clock, data: this.data })
+    this.#stores.set(name, store)
+    const { clock, log, compute } = this
+    return { store, bus: this.#bus, timers: this.#timers, compute, clock, log }
+  }
+
+  async #counted<T>(name: FunctionName, call: () => Promise<T>): Promise<T> {
+    this.#calls.set(name, (this.#calls.get(name) ?? 0) + 1)
+    return call()
+  }
+
+  #request(method: string, path: string, token: string, body: unknown): Promise<Answer> {
+    return this.#counted('api', async () => {
+      const response = await this.#api.fetch(
+        new Request(`${URL_BASE}${path}`, {
+          method,
+          headers: {
+            authorization: `Bearer ${token}`,
+            'content-type':
+              method === 'PATCH' ? 'application/merge-patch+json' : 'application/json',
+          },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        }),
+      )
+      const text = await response.text()
+      return { status: response.status, body: text.startsWith('{') ? JSON.parse(text) : {} }
+    })
+  }
+}
