@@ -90,7 +90,7 @@ beforeAll(async () => {
   store = createMemoryStore({ clock })
   app = createCloudApi({
     store,
-    bus: createMemoryBus({ clock, log }),
+    bus: createMemoryBus({ clock }),
     clock,
     log,
     project: PROJECT,

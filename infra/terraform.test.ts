@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parse } from '@cdktf/hcl2json'
+import { parseHcl } from './hcl.ts'
 import { beforeAll, describe, expect, it } from 'vitest'
 import * as index from '#functions/index.ts'
 import { FUNCTIONS, VARIABLES, variablesOf } from '#functions/environment.ts'
@@ -39,7 +39,7 @@ function blocksOf(value: unknown): Block[] {
 
 beforeAll(async () => {
   for (const file of FILES) {
-    const parsed: Block = await parse(file, readFileSync(join(ROOT, file), 'utf8'))
+    const parsed: Block = await parseHcl(file, readFileSync(join(ROOT, file), 'utf8'))
     for (const block of blocksOf(parsed['locals']))
       for (const [name, value] of Object.entries(block)) locals.set(`${file} ${name}`, value)
     for (const [type, named] of Object.entries((parsed['resource'] ?? {}) as Block))

@@ -48,7 +48,8 @@ beforeEach(() => {
       headers: { authorization: `Bearer ${token}` },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
-    return { status: response.status, body: await response.json() }
+    const answer: Answer = { status: response.status, body: JSON.parse(await response.text()) }
+    return answer
   }
 })
 
