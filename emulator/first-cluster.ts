@@ -48,7 +48,7 @@ export async function untilNodesReady(
   })
 }
 
-/** Applies the example unless somebody has deleted it on purpose, and waits until it answers. */
+/** Creates what of the example is not there, and waits until it answers. */
 export async function deployExample(
   local: Local,
   { cluster, root, note }: { cluster: Cluster; root: string; note: (text: string) => void },

@@ -18,7 +18,9 @@ import {
   type Ports,
 } from '#functions/compose.ts'
 import { createGke } from '#functions/gke/app.ts'
+import { listClusters } from '#functions/clusters/fleet.ts'
 import type { GkeDeps } from '#functions/gke/service.ts'
+import type { Pod } from '#shared/api/pod.ts'
 import type { Log } from '#shared/ports/log.ts'
 import { createFileLog } from './adapters/file-log.ts'
 import { createProcessTimers } from './adapters/process-timers.ts'
@@ -28,6 +30,7 @@ import type { Listener } from './compute/load-balancer.ts'
 import { createClusterEndpoints, type ClusterEndpoints } from './cluster-endpoints.ts'
 import { localAgents, localAuthentication, localProbes } from './control-plane.ts'
 import { startDeliveries } from './deliveries.ts'
+import type { FaultPod } from './faults.ts'
 import { createIdentitySigner, type IdentitySigner } from './google/identity.ts'
 import type { Home } from './home.ts'
 import { createKeeper, type Keeper } from './keeper.ts'
@@ -129,9 +132,10 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
   })
   const restored = await terminal.step('state of last time', async (note) => {
     const found = await keeper.restore()
-    note(found.clusters > 0 ? `${found.clusters} cluster(s)` : 'none')
+    note(['none', '1 cluster'][found.clusters] ?? `${found.clusters} clusters`)
     return found
   })
+  const adminToken = home.secret('admin-token')
   const cloud = await openCloudSide({
     project: PROJECT,
     dir: home.dir,
@@ -143,6 +147,8 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
     clock,
     log,
     saved: restored.compute,
+    adminToken,
+    pods: () => podsOfAll(views),
     onChange: () => keeper.changed(),
     rest: () => {
       if (!parts.gke) throw new Error('the GKE API is not up yet')
@@ -162,7 +168,6 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
   const timers = createProcessTimers({ clock, bus: backend.bus })
   ends.add(() => timers.close())
   const ports: Ports = { store: backend.store, bus: backend.bus, timers, compute, clock, log }
-  const adminToken = home.secret('admin-token')
   const endpoints = openApi({ ports, views, backend, cloud, authority, identity, home, adminToken })
   ends.add(() => endpoints.close())
   const gke: GkeDeps = { ...ports, views, access: (cluster) => endpoints.access(cluster) }
@@ -210,6 +215,22 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
 async function keep(keeper: Keeper, ends: Ends): Promise<void> {
   await keeper.start()
   ends.add(() => keeper.stop())
+}
+
+/** Of every cluster, for faults that name one. */
+async function podsOfAll(views: LiveViews): Promise<FaultPod[]> {
+  const clusters = await listClusters({ views })
+  const readers = await Promise.all(
+    clusters.map(async ({ metadata }) => (await views.open(metadata.name)).catchUp()),
+  )
+  return readers
+    .flatMap((reader) => reader.list('pods') as readonly Pod[])
+    .map(({ metadata, spec }) => ({
+      namespace: metadata.namespace ?? '',
+      name: metadata.name,
+      hostname: spec.hostname ?? metadata.name,
+      node: spec.nodeName,
+    }))
 }
 
 function openApi(parts: {

@@ -6,6 +6,7 @@ import { join, relative, resolve } from 'node:path'
 import type { Cluster } from '#shared/api/cluster.ts'
 import { contextName } from './control-plane.ts'
 import { deployExample, firstCluster, untilNodesReady } from './first-cluster.ts'
+import { newElsewhere } from './elsewhere.ts'
 import { writeGcloudConfig } from './gcloud-config.ts'
 import { HomeBusyError, openHome, type Home } from './home.ts'
 import { writeKubeconfig } from './kubeconfig.ts'
@@ -14,6 +15,7 @@ import { parseStartOptions, USAGE, type StartOptions } from './start-options.ts'
 import { createTerminal, type Terminal } from './terminal.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
+const LOOK_MS = 500
 // Google's clients look for a metadata server at every start where nobody tells them not to.
 process.env['METADATA_SERVER_DETECTION'] ??= 'none'
 
@@ -100,6 +102,18 @@ async function bringUp(local: Local, home: Home, options: StartOptions): Promise
   if (cluster) writeClusterKubeconfig(local, cluster, kubeconfig)
   writeReady(local, home, { cluster, app, kubeconfig })
   sayWhere(terminal, { local, home, cluster, app, kubeconfig, activate })
+  announceElsewhere(terminal, local)
+}
+
+/** `kubectl get services` shows an address; where that is not it, this window says what is. */
+function announceElsewhere(out: Terminal, local: Local): void {
+  const known = new Set<string>()
+  const look = (): void => {
+    const lines = newElsewhere(local.cloud.compute.listeners(), known)
+    for (const line of lines) out.say(`  EXTERNAL-IP ${line}`)
+  }
+  look()
+  setInterval(look, LOOK_MS).unref()
 }
 
 function writeClusterKubeconfig(local: Local, cluster: Cluster, path: string): void {
@@ -164,6 +178,7 @@ function sayWhere(
       '    kubectl get nodes,pods,services',
       '    kubectl scale deployment web --replicas=4',
       '    kubectl delete pod -l run=web   # and watch the page',
+      '    npm run fault -- --help         # kill, hang, stop VMs and see',
     )
   }
   lines.push(

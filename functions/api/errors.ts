@@ -23,9 +23,9 @@ export function statusResponse(error: StatusError): Response {
   return new Response(`${JSON.stringify(error)}\n`, { status: error.code, headers })
 }
 
-/** 404 of a path that nobody serves. */
+/** 404 of a path that nobody serves. Clients read its details, which are empty, without looking. */
 export function unknownPath(): StatusError {
-  return new StatusError('NotFound', 'the server could not find the requested resource')
+  return new StatusError('NotFound', 'the server could not find the requested resource', {})
 }
 
 /** 405 in Kubernetes' words. */
@@ -33,6 +33,7 @@ export function methodNotAllowed(): StatusError {
   return new StatusError(
     'MethodNotAllowed',
     'the server does not allow this method on the requested resource',
+    {},
   )
 }
 
