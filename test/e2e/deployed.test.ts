@@ -1,8 +1,11 @@
 // The bundles as they are deployed: each function in a process of its own, under functions-framework,
 // started from its folder, against the official emulators. Only Google's signatures are a stand-in's.
 
-import { rmSync } from 'node:fs'
+import { execFile, spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { PubSub } from '@google-cloud/pubsub'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bundle, ROOT, type Bundle } from '../../infra/bundle.ts'
@@ -13,6 +16,7 @@ import { startGoogleDouble, type GoogleDouble } from '#test/support/google-doubl
 
 const FIRESTORE = process.env['FIRESTORE_EMULATOR_HOST']
 const PUBSUB = process.env['PUBSUB_EMULATOR_HOST']
+const HAS_GCLOUD = spawnSync('gcloud', ['version']).status === 0
 const PROJECT = `wherry-deployed-${process.pid}`
 const DIST = join(ROOT, 'dist', `deployed-${process.pid}`)
 const INVOKER = `invoker@${PROJECT}.iam.gserviceaccount.com`
@@ -153,6 +157,43 @@ describe.skipIf(!FIRESTORE || !PUBSUB)('the functions as deployed', () => {
     const { items } = await ask(`/clusters/${cluster}/api/v1/namespaces/default/pods`)
     expect(items).toHaveLength(2)
   })
+
+  it.skipIf(!HAS_GCLOUD)(
+    'real gcloud lists clusters and writes a kubeconfig that checks certificates',
+    async () => {
+      const dir = mkdtempSync(join(tmpdir(), 'wherry-gcloud-'))
+      const kubeconfig = join(dir, 'kubeconfig')
+      const gcloud = (...args: string[]) =>
+        promisify(execFile)('gcloud', ['container', 'clusters', ...args], {
+          env: {
+            ...process.env,
+            CLOUDSDK_CONFIG: dir,
+            KUBECONFIG: kubeconfig,
+            CLOUDSDK_CORE_PROJECT: PROJECT,
+            CLOUDSDK_CORE_CHECK_GCE_METADATA: 'false',
+            CLOUDSDK_CORE_DISABLE_PROMPTS: '1',
+            CLOUDSDK_METRICS_ENVIRONMENT: 'local',
+            CLOUDSDK_AUTH_ACCESS_TOKEN: ADMIN,
+            CLOUDSDK_API_ENDPOINT_OVERRIDES_CONTAINER: `${at('api')}/`,
+            CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE: `${at('api')}/`,
+          },
+        })
+      try {
+        const { stdout } = await gcloud('list')
+        expect(stdout).toMatch(
+          /^test-cluster +us-east1-c .* wherry-api-1\.us-east1\.run\.app\/clusters\/c-/m,
+        )
+        await gcloud('get-credentials', 'test-cluster', '--zone=us-east1-c')
+        const config = readFileSync(kubeconfig, 'utf8')
+        expect(config).toMatch(
+          /server: https:\/\/wherry-api-1\.us-east1\.run\.app\/clusters\/c-\w+$/m,
+        )
+        expect(config).not.toMatch(/insecure-skip-tls-verify|certificate-authority/)
+      } finally {
+        rmSync(dir, { recursive: true, force: true })
+      }
+    },
+  )
 
   it('signals and sweep acknowledge what they are given', async () => {
     const entry = {
