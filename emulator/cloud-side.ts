@@ -10,6 +10,7 @@ import { claimBalancerNet } from './compute/balancer-net.ts'
 import { createComputeEmulator, type ComputeEmulator } from './compute/compute-engine.ts'
 import { createProcessMachines } from './compute/process-machines.ts'
 import { createVpc, type Vpc } from './compute/vpc.ts'
+import { createFaults, type FaultPod } from './faults.ts'
 import type { IdentitySigner } from './google/identity.ts'
 import { freePort } from './google/free-port.ts'
 import { serve, type RunningServer } from './serve.ts'
@@ -31,6 +32,9 @@ interface CloudSideOptions {
   onChange(): void
   /** Answers what is not Compute's: the GKE API. Asked for at each request. */
   rest(): Hono
+  /** For faults on request (faults.ts). */
+  adminToken: string
+  pods(): Promise<FaultPod[]>
 }
 
 export interface CloudSide {
@@ -52,11 +56,13 @@ export async function openCloudSide(options: CloudSideOptions): Promise<CloudSid
   const vpc = createVpc()
   const balancers = await claimBalancerNet()
   let compute: ComputeEmulator | undefined
+  let faults: Hono | undefined
   const app = {
     fetch: (request: Request): Response | Promise<Response> => {
       const { pathname } = new URL(request.url)
       if (pathname.startsWith('/vpc/')) return vpc.app.fetch(request)
       if (pathname.startsWith('/compute/') && compute) return compute.app.fetch(request)
+      if (pathname === '/faults' && faults) return faults.fetch(request)
       return options.rest().fetch(request)
     },
   }
@@ -90,6 +96,7 @@ export async function openCloudSide(options: CloudSideOptions): Promise<CloudSid
       bus.publish(TOPICS.signals, { attributes: {}, data: JSON.stringify(entry) }),
   })
   const emulator = compute
+  faults = createFaults({ ...options, compute: emulator })
   return {
     compute: emulator,
     vpc,

@@ -124,8 +124,8 @@ describe('architecture', () => {
     expect(broken).toEqual([])
   })
 
-  test('only the three composition roots read the environment', () => {
-    const roots = /^(functions\/index|emulator\/main|agent\/main)\.ts$|^(bench|infra)\//
+  test('only programs read the environment: the three composition roots, and fault', () => {
+    const roots = /^(functions\/index|emulator\/main|emulator\/fault|agent\/main)\.ts$|^(bench|infra)\//
     const broken = FILES.filter(
       (file) =>
         !roots.test(file) && /\bprocess\.env\b/.test(readFileSync(join(ROOT, file), 'utf8')),

@@ -60,8 +60,23 @@ export interface ComputeEmulator {
   stopVm(name: string): Promise<void>
   /** Fault: Google takes the VM back. */
   preempt(name: string): Promise<void>
+  /** Fault: the VM stands still until it is resumed. */
+  hangVm(name: string): void
+  resumeVm(name: string): void
+  /** Fault: the VM's agent dies. */
+  killAgent(name: string): void
+  /** Fault: a pod's containers on this VM die. False when it has none there. */
+  killPod(name: string, hostname: string): boolean
+  /** Every VM that there is, by name. */
+  vms(): VmState[]
   /** Ends VMs, listeners and loops; the state stays as it is, for the next start. */
   close(): Promise<void>
+}
+
+export interface VmState {
+  name: string
+  status: string
+  isHung: boolean
 }
 
 const DEFAULT_QUOTAS: Quotas = { INSTANCES: 200, CPUS: 1000, STATIC_ADDRESSES: 100 }
@@ -133,6 +148,15 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
     )
   }
 
+  /** Start times of the VMs that stand still. */
+  const hung = new Map<string, string | undefined>()
+
+  const running = (name: string): string => {
+    const status = state.instances[pathOfVm(name)]?.status
+    if (machines.isAlive(name)) return name
+    throw new GoogleError('resourceNotReady', `The VM ${name} does not run: it is ${status}`)
+  }
+
   return {
     app: createApp(project, routes, log),
     async start() {
@@ -149,6 +173,25 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
     killVm: async (name) => power.crash(pathOfVm(name)),
     stopVm: async (name) => power.stop(pathOfVm(name)),
     preempt: async (name) => power.preempt(pathOfVm(name)),
+    hangVm(name) {
+      machines.freeze(running(name))
+      hung.set(name, state.instances[pathOfVm(name)]?.lastStartTimestamp)
+    },
+    resumeVm(name) {
+      machines.thaw(running(name))
+      hung.delete(name)
+    },
+    killAgent: (name) => machines.killAgent(running(name)),
+    killPod: (name, hostname) => machines.killPod(running(name), hostname),
+    vms: () =>
+      Object.values(state.instances)
+        .map(({ name, status, lastStartTimestamp }) => ({
+          name,
+          status,
+          // Another start is another machine.
+          isHung: hung.has(name) && hung.get(name) === lastStartTimestamp,
+        }))
+        .toSorted((left, right) => (left.name < right.name ? -1 : 1)),
     async close() {
       isClosed = true
       loop.close()

@@ -32,6 +32,14 @@ export interface Machines {
   /** Cuts the power: the whole tree at once. */
   kill(name: string): Promise<void>
   isAlive(name: string): boolean
+  /** Fault: it stands still, as when its kernel hangs: alive for the cloud, deaf for everybody. */
+  freeze(name: string): void
+  /** It goes on where it was. */
+  thaw(name: string): void
+  /** Fault: its first process, the agent, dies. */
+  killAgent(name: string): void
+  /** Fault: the containers of a pod (known by its host name) die. False when none runs there. */
+  killPod(name: string, hostname: string): boolean
   deleteDisk(name: string): Promise<void>
   /** Called for VMs that went by themselves; never for `stop` and `kill`. */
   onExit(listener: (exit: MachineExit) => void): void

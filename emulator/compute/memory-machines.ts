@@ -8,12 +8,23 @@ export interface MemoryMachines extends Machines {
   /** Boots fail from now on with this text (undefined: they succeed again). */
   failBoots(why: string | undefined): void
   running(): VirtualMachine[]
+  /** Names of those that stand still. */
+  frozen(): string[]
 }
 
 export function createMemoryMachines(): MemoryMachines {
   const running = new Map<string, VirtualMachine>()
+  const frozen = new Set<string>()
   const listeners: ((exit: MachineExit) => void)[] = []
   let failure: string | undefined
+  function crash(name: string, how: MachineExit['how'] = 'crash'): void {
+    const vm = running.get(name)
+    if (!vm) throw new Error(`no machine ${name} runs`)
+    running.delete(name)
+    frozen.delete(name)
+    for (const listener of listeners) listener({ name, id: vm.id, how })
+  }
+
   return {
     async boot(vm) {
       if (failure !== undefined) throw new Error(failure)
@@ -33,12 +44,12 @@ export function createMemoryMachines(): MemoryMachines {
     async close() {
       running.clear()
     },
-    crash(name, how = 'crash') {
-      const vm = running.get(name)
-      if (!vm) throw new Error(`no machine ${name} runs`)
-      running.delete(name)
-      for (const listener of listeners) listener({ name, id: vm.id, how })
-    },
+    freeze: (name) => void frozen.add(name),
+    thaw: (name) => void frozen.delete(name),
+    killAgent: (name) => crash(name),
+    killPod: () => false,
+    frozen: () => [...frozen],
+    crash,
     failBoots(why) {
       failure = why
     },

@@ -1,6 +1,6 @@
 // VMs as process trees: what they are given, and that nothing of them survives a power cut.
 
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -46,6 +46,8 @@ async function openMachines(): Promise<Machines> {
 interface Report {
   pid: number
   container: number
+  /** Where it answers. */
+  port: number
   name: string
   ip: string
   env: Record<string, string>
@@ -72,8 +74,7 @@ async function booted(): Promise<Report> {
   const file = join(dir, 'vms/vm-1/report.json')
   rmSync(file, { force: true })
   await machines.boot(VM)
-  await until('the agent reports', () => existsSync(file))
-  return JSON.parse(readFileSync(file, 'utf8'))
+  return reported()
 }
 
 /** Zombies that nobody has buried yet do not count. */
@@ -163,7 +164,81 @@ test('a program that cannot be started is an error of boot', async () => {
   expect(broken.isAlive('vm-1')).toBe(false)
 })
 
+/** True when it answers within a second. */
+async function answers({ port }: Report): Promise<boolean> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/healthz`, {
+      headers: { connection: 'close' },
+      signal: AbortSignal.timeout(1000),
+    })
+    return response.ok
+  } catch {
+    return false
+  }
+}
+
+function stateOf(pid: number): string {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)
+}
+
+test('a frozen VM answers nobody, is alive, and goes on when it is thawed', async () => {
+  const report = await booted()
+  expect(await answers(report)).toBe(true)
+  machines.freeze('vm-1')
+  expect(await answers(report)).toBe(false)
+  if (process.platform === 'linux') expect(stateOf(report.container)).toBe('T')
+  expect([machines.isAlive('vm-1'), exits]).toEqual([true, []])
+  machines.thaw('vm-1')
+  expect(await answers(report)).toBe(true)
+})
+
+test('a frozen VM can be killed', async () => {
+  const { pid, container } = await booted()
+  machines.freeze('vm-1')
+  await machines.kill('vm-1')
+  expect([pid, container].map(isRunning)).toEqual([false, false])
+})
+
+test('the agent killed as a fault takes the VM with it', async () => {
+  await booted()
+  machines.killAgent('vm-1')
+  await until('the exit is noticed', () => exits.length > 0)
+  expect(exits).toMatchObject([{ how: 'crash' }])
+})
+
+test.runIf(process.platform === 'linux')('a pod is killed by its host name, alone', async () => {
+  const { pid, container } = await booted()
+  expect(machines.killPod('vm-1', 'pod')).toBe(false)
+  expect(machines.killPod('vm-1', 'pod-1')).toBe(true)
+  await until('the container has ended', () => !isRunning(container))
+  expect(isRunning(pid)).toBe(true)
+})
+
+test.runIf(process.platform === 'linux')(
+  'a VM that was frozen when its emulator was killed ends at the next boot',
+  async () => {
+    const emulator = emulatorProcess()
+    const { pid, container } = await reported()
+    // The whole VM, as freeze would.
+    for (const one of [pid, container]) process.kill(one, 'SIGSTOP')
+    emulator.kill('SIGKILL')
+    await until('the emulator has ended', () => !isRunning(emulator.pid ?? 0))
+    expect([pid, container].map(isRunning)).toEqual([true, true])
+    await booted()
+    expect([pid, container].map(isRunning)).toEqual([false, false])
+  },
+)
+
 test('when the emulator is killed, its VMs and their containers end', async () => {
+  const emulator = emulatorProcess()
+  const { pid, container } = await reported()
+  emulator.kill('SIGKILL')
+  await until('all have ended', () => ![pid, container].some(isRunning))
+})
+
+/** Another emulator, with this VM. */
+function emulatorProcess(): ChildProcess {
   const script = `
     import { createProcessMachines } from '${join(import.meta.dirname, 'process-machines.ts')}'
     import { createIdentitySigner } from '${join(import.meta.dirname, '../google/identity.ts')}'
@@ -175,12 +250,11 @@ test('when the emulator is killed, its VMs and their containers end', async () =
       identity: await createIdentitySigner(${JSON.stringify(join(dir, 'identity.pem'))}) })
     await machines.boot({ ...${JSON.stringify({ ...VM, describe: undefined })}, describe: () => anInstance({ name: 'vm-1' }) })
   `
-  const emulator = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: 'inherit',
-  })
+  return spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' })
+}
+
+async function reported(): Promise<Report> {
   const file = join(dir, 'vms/vm-1/report.json')
   await until('the agent reports', () => existsSync(file))
-  const { pid, container }: Report = JSON.parse(readFileSync(file, 'utf8'))
-  emulator.kill('SIGKILL')
-  await until('all have ended', () => ![pid, container].some(isRunning))
-})
+  return JSON.parse(readFileSync(file, 'utf8'))
+}

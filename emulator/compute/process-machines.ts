@@ -12,7 +12,7 @@ import type { Log } from '#shared/ports/log.ts'
 import type { IdentitySigner } from '../google/identity.ts'
 import type { MachineExit, Machines, VirtualMachine } from './machines.ts'
 import { startMetadataServer, type MetadataServer } from './metadata-server.ts'
-import { killTree } from './process-tree.ts'
+import { findMarked, freezeTree, killTree, thawTree, type Tree } from './process-tree.ts'
 
 export interface ProcessMachinesOptions {
   project: string
@@ -49,6 +49,7 @@ export function createProcessMachines(options: ProcessMachinesOptions): Machines
     if (running.has(vm.name)) throw new Error(`${vm.name} runs already`)
     const disk = diskOf(options, vm.name)
     mkdirSync(disk, { recursive: true })
+    await endLeftovers(disk)
     const metadata = await startMetadataServer({ ...options, describe: vm.describe })
     const output = openSync(join(disk, 'agent.log'), 'a')
     const [program = '', ...args] = options.command
@@ -95,8 +96,7 @@ export function createProcessMachines(options: ProcessMachinesOptions): Machines
     machine.isExpected = true
     const { child, vm, metadata } = machine
     try {
-      if (child.pid)
-        await killTree({ root: child.pid, marks: marksOf(vm, diskOf(options, vm.name)) })
+      if (child.pid) await killTree(treeOf(machine))
       await machine.exited
     } finally {
       if (running.get(vm.name) === machine) running.delete(vm.name)
@@ -120,11 +120,31 @@ export function createProcessMachines(options: ProcessMachinesOptions): Machines
     if (machine) await clear(machine)
   }
 
+  function treeOf({ child, vm }: Running): Tree {
+    return { root: child.pid, marks: marksOf(vm, diskOf(options, vm.name)) }
+  }
+
+  function withTree(name: string, act: (tree: Tree) => void): void {
+    const machine = running.get(name)
+    if (machine) act(treeOf(machine))
+  }
+
   return {
     boot,
     stop,
     kill,
     isAlive: (name) => running.has(name),
+    freeze: (name) => withTree(name, freezeTree),
+    thaw: (name) => withTree(name, thawTree),
+    killAgent(name) {
+      running.get(name)?.child.kill('SIGKILL')
+    },
+    killPod(name, hostname) {
+      const marks = [containerMark(diskOf(options, name)), `HOSTNAME=${hostname}\0`]
+      const found = findMarked(marks)
+      for (const pid of found) killIfThere(pid)
+      return found.length > 0
+    },
     deleteDisk: (name) => rm(diskOf(options, name), { recursive: true, force: true }),
     onExit(listener) {
       listeners.push(listener)
@@ -139,10 +159,31 @@ function diskOf({ dir }: ProcessMachinesOptions, name: string): string {
   return resolve(dir, 'vms', name)
 }
 
-/** The agent marks its containers too (agent/runtime/process-tree.ts): with a hash of its folder. */
 function marksOf({ id }: VirtualMachine, disk: string): string[] {
+  return [`${MARK}=${id}`, containerMark(disk)]
+}
+
+/** The agent marks its containers too (agent/runtime/process-tree.ts): with a hash of its folder. */
+function containerMark(disk: string): string {
   const owner = createHash('sha256').update(disk).digest('hex').slice(0, 12)
-  return [`${MARK}=${id}`, `WHERRY_CONTAINER_ID=${owner}.`]
+  return `WHERRY_CONTAINER_ID=${owner}.`
+}
+
+/**
+ * What ran on this disk when an earlier emulator was killed. Others end by themselves, but a VM that
+ * was frozen then cannot notice.
+ */
+async function endLeftovers(disk: string): Promise<void> {
+  const marks = [`WHERRY_STATE_DIR=${disk}\0`, containerMark(disk)]
+  await killTree({ root: undefined, marks })
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has gone meanwhile: that is what is wanted.
+  }
 }
 
 /** Nothing of this process's own environment reaches a VM. */

@@ -13,26 +13,36 @@ interface ProcessInfo {
   isZombie: boolean
 }
 
-export interface TreeToKill {
-  /** The VM's first process; it leads the group of the same number. */
-  root: number
+export interface Tree {
+  /** The VM's first process; it leads the group of the same number. Undefined: it is not known. */
+  root: number | undefined
   /** Texts `NAME=value`: whatever has one of them in its environment belongs to the VM (Linux). */
   marks: readonly string[]
 }
 
 const GONE_TIMEOUT_MS = 5000
 
-/** Resolves when none of it runs any more. */
-export async function killTree(tree: TreeToKill): Promise<void> {
+/** Nothing of it moves from now on; answers its processes. */
+export function freezeTree(tree: Tree): Set<number> {
   const frozen = new Set<number>()
   for (;;) {
     const found = membersOf(tree, frozen).filter((pid) => !frozen.has(pid))
-    if (found.length === 0) break
+    if (found.length === 0) return frozen
     for (const pid of found) {
       frozen.add(pid)
       signal(pid, 'SIGSTOP')
     }
   }
+}
+
+/** It goes on where it was. */
+export function thawTree(tree: Tree): void {
+  for (const pid of membersOf(tree, new Set())) signal(pid, 'SIGCONT')
+}
+
+/** Resolves when none of it runs any more. */
+export async function killTree(tree: Tree): Promise<void> {
+  const frozen = freezeTree(tree)
   for (const pid of frozen) signal(pid, 'SIGKILL')
   const deadline = Date.now() + GONE_TIMEOUT_MS
   while ([...frozen].some(isRunning)) {
@@ -42,8 +52,15 @@ export async function killTree(tree: TreeToKill): Promise<void> {
   }
 }
 
+/** The processes whose environment has all of these `NAME=value` (or beginnings of one). Linux only. */
+export function findMarked(marks: readonly string[]): number[] {
+  return listProcesses()
+    .filter(({ pid, isZombie }) => !isZombie && marks.every((mark) => hasMark(pid, [mark])))
+    .map(({ pid }) => pid)
+}
+
 /** Everything that belongs to the tree now, besides what is `known` to. */
-function membersOf({ root, marks }: TreeToKill, known: ReadonlySet<number>): number[] {
+function membersOf({ root, marks }: Tree, known: ReadonlySet<number>): number[] {
   const all = listProcesses().filter((one) => !one.isZombie && one.pid !== process.pid)
   const members = new Set(known)
   for (const { pid, group } of all) {

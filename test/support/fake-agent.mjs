@@ -19,7 +19,7 @@ const owner = createHash('sha256').update(dir).digest('hex').slice(0, 12)
 const container = spawn(process.execPath, ['-e', sleeper], {
   detached: true,
   stdio: 'ignore',
-  env: { WHERRY_CONTAINER_ID: `${owner}.1` },
+  env: { WHERRY_CONTAINER_ID: `${owner}.1`, HOSTNAME: 'pod-1' },
 })
 const [name, ip] = [await ask('instance/name'), await ask('instance/network-interfaces/0/ip')]
 const server = createServer((request, response) => {
@@ -45,6 +45,7 @@ process.stdin.on('end', () => {
 })
 const boots = existsSync(join(dir, 'boots')) ? Number(readFileSync(join(dir, 'boots'), 'utf8')) : 0
 writeFileSync(join(dir, 'boots'), String(boots + 1))
-const report = { pid: process.pid, container: container.pid, name, ip, env: process.env }
+const { port } = server.address()
+const report = { pid: process.pid, container: container.pid, name, ip, port, env: process.env }
 writeFileSync(join(dir, 'report.new'), JSON.stringify(report))
 renameSync(join(dir, 'report.new'), join(dir, 'report.json'))

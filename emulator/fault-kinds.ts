@@ -1,0 +1,69 @@
+// The faults that can be caused on purpose, by name: what each needs and does. For the server side
+// (faults.ts) and the command line (fault.ts).
+
+export interface FaultKind {
+  /** What is named after it. */
+  target: 'node' | 'pod' | 'none'
+  does: string
+}
+
+export const FAULT_KINDS = {
+  'vm-kill': { target: 'node', does: 'cut the power of a VM, as when its host breaks' },
+  'vm-hang': {
+    target: 'node',
+    does: 'a VM stands still: it answers nobody, yet the cloud sees it run',
+  },
+  'vm-resume': { target: 'node', does: 'a VM that stands still goes on where it was' },
+  'vm-stop': {
+    target: 'node',
+    does: 'stop a VM, as somebody in the Cloud Console: 30 s to shut down',
+  },
+  'vm-preempt': {
+    target: 'node',
+    does: 'take a VM back, as Google does with Spot VMs: 30 s notice',
+  },
+  'container-kill': {
+    target: 'pod',
+    does: 'kill the containers of a pod (NAME or NAMESPACE/NAME)',
+  },
+  'agent-kill': { target: 'node', does: 'kill the node agent of a VM' },
+  heal: { target: 'none', does: 'resume every VM that stands still' },
+} as const satisfies Record<string, FaultKind>
+
+export type FaultName = keyof typeof FAULT_KINDS
+
+export function isFaultName(name: string): name is FaultName {
+  return Object.hasOwn(FAULT_KINDS, name)
+}
+
+/** What `GET /faults` answers. */
+export interface FaultTargets {
+  nodes: { name: string; status: string; isHung: boolean }[]
+  /** `namespace/name`. */
+  pods: string[]
+}
+
+/** The name that was most likely meant; undefined when none is near. */
+export function nearest(word: string, names: readonly string[]): string | undefined {
+  const ranked = names
+    .map((name) => ({ name, far: distance(word.toLowerCase(), name.toLowerCase()) }))
+    .sort((left, right) => left.far - right.far)
+  const [best] = ranked
+  const isNear = best && best.far <= Math.max(2, Math.floor(best.name.length / 3))
+  // The end of a generated name is what people remember of it.
+  return isNear ? best.name : names.find((name) => word.length > 2 && name.includes(word))
+}
+
+/** How many letters must be changed, added or left out to make one word the other. */
+function distance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
+  for (const [index, letter] of from.split('').entries()) {
+    const next = [index + 1]
+    for (let column = 1; column <= to.length; column++) {
+      const replaced = (row[column - 1] ?? 0) + (to[column - 1] === letter ? 0 : 1)
+      next.push(Math.min(replaced, (row[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[to.length] ?? 0
+}

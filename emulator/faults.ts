@@ -1,0 +1,189 @@
+// Faults on request: GET and POST /faults on the emulator's own loopback address, for `npm run fault`
+// and for tests. It needs the admin's token: whoever can stop a VM here could do so with gcloud.
+
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { Hono } from 'hono'
+import type { Log } from '#shared/ports/log.ts'
+import type { ComputeEmulator } from './compute/compute-engine.ts'
+import { GoogleError } from './compute/google-error.ts'
+import { readBody } from './compute/read-body.ts'
+import { isFaultName, nearest, FAULT_KINDS, type FaultName } from './fault-kinds.ts'
+
+export interface FaultsOptions {
+  compute: Pick<
+    ComputeEmulator,
+    'killVm' | 'stopVm' | 'preempt' | 'hangVm' | 'resumeVm' | 'killAgent' | 'killPod' | 'vms'
+  >
+  /** The pods of all clusters. */
+  pods(): Promise<FaultPod[]>
+  adminToken: string
+  log: Log
+}
+
+export interface FaultPod {
+  namespace: string
+  name: string
+  /** What its containers take for their host's name. */
+  hostname: string
+  /** Undefined: it is on none yet. */
+  node: string | undefined
+}
+
+const BODY_MAX = 4096
+
+class FaultRefused extends Error {
+  override readonly name = 'FaultRefused'
+  readonly status: 400 | 404 | 409
+
+  constructor(status: 400 | 404 | 409, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+export function createFaults(options: FaultsOptions): Hono {
+  const app = new Hono()
+  app.use('*', async (c, next) => {
+    const given = c.req.header('authorization') ?? ''
+    if (isSame(given, `Bearer ${options.adminToken}`)) return next()
+    return c.json({ error: 'the token of the home folder (admin-token) is needed' }, 401)
+  })
+  app.get('/faults', async (c) => {
+    const pods = await options.pods()
+    return c.json({ nodes: options.compute.vms(), pods: pods.map(fullName).sort() })
+  })
+  app.post('/faults', async (c) => {
+    const { fault, target } = await readOrder(c.req.raw)
+    const said = await cause(options, fault, target)
+    options.log.warn('a fault was caused on purpose', { fault, target })
+    return c.json({ said })
+  })
+  app.onError((error, c) => {
+    if (error instanceof FaultRefused) return c.json({ error: error.message }, error.status)
+    if (error instanceof GoogleError) return c.json({ error: error.message }, 409)
+    options.log.error('a fault could not be caused', { error })
+    return c.json({ error: String(error) }, 500)
+  })
+  return app
+}
+
+async function cause(options: FaultsOptions, fault: FaultName, target: string): Promise<string> {
+  if (fault === 'heal') return heal(options)
+  if (fault === 'container-kill') return killContainers(options, target)
+  return ON_NODES[fault](options, findNode(options, target))
+}
+
+type NodeFault = Exclude<FaultName, 'heal' | 'container-kill'>
+
+/** Each causes its fault on a VM that is there, and says what happened. */
+const ON_NODES: Record<
+  NodeFault,
+  (options: FaultsOptions, node: string) => string | Promise<string>
+> = {
+  async 'vm-kill'({ compute }, node) {
+    await compute.killVm(node)
+    return `${node} has no power any more; its group makes a new VM of that name`
+  },
+  'vm-hang'({ compute }, node) {
+    compute.hangVm(node)
+    return `${node} stands still; vm-resume or heal lets it go on`
+  },
+  'vm-resume'({ compute }, node) {
+    compute.resumeVm(node)
+    return `${node} goes on`
+  },
+  'agent-kill'({ compute }, node) {
+    compute.killAgent(node)
+    return `the agent of ${node} is dead; it was the VM's first process, so the VM goes with it`
+  },
+  'vm-stop'(options, node) {
+    inBackground(options, node, options.compute.stopVm(node))
+    return `${node} is asked to shut down, and has 30 s for it; its group makes a new VM of that name`
+  },
+  'vm-preempt'(options, node) {
+    inBackground(options, node, options.compute.preempt(node))
+    return `${node} was told that it goes, and has 30 s for it; its group makes a new VM of that name`
+  },
+}
+
+/** What takes its time: whoever caused it need not wait. */
+function inBackground({ log }: FaultsOptions, node: string, work: Promise<void>): void {
+  work.catch((error: unknown) => log.error('a fault did not go well', { node, error }))
+}
+
+function heal({ compute }: FaultsOptions): string {
+  const hung = compute.vms().filter(({ isHung }) => isHung)
+  for (const { name } of hung) compute.resumeVm(name)
+  if (hung.length === 0) return 'nothing to heal: no VM stands still'
+  return `${hung.map(({ name }) => name).join(', ')} ${hung.length > 1 ? 'go' : 'goes'} on`
+}
+
+async function killContainers(options: FaultsOptions, target: string): Promise<string> {
+  const pods = await options.pods()
+  const found = pods.filter((pod) => pod.name === target || fullName(pod) === target)
+  const [pod] = found
+  if (!pod) throw unknown('pod', target, pods.map(fullName))
+  if (found.length > 1) {
+    const names = [...new Set(found.map(fullName))]
+    throw new FaultRefused(400, `${target} is more than one pod: ${names.join(', ')}`)
+  }
+  const wasThere = pod.node !== undefined && options.compute.killPod(pod.node, pod.hostname)
+  if (!wasThere) throw new FaultRefused(409, `${fullName(pod)} has no running container`)
+  return `the containers of ${fullName(pod)} on ${pod.node} are dead`
+}
+
+function findNode({ compute }: FaultsOptions, target: string): string {
+  const names = compute.vms().map(({ name }) => name)
+  if (names.includes(target)) return target
+  throw unknown('node', target, names)
+}
+
+function unknown(kind: 'node' | 'pod', word: string, names: readonly string[]): FaultRefused {
+  const meant = nearest(word, names)
+  const there = names.length > 0 ? `There are: ${[...names].sort().join(', ')}` : 'There is none'
+  const hint = meant ? ` Did you mean ${meant}?` : ''
+  return new FaultRefused(404, `no ${kind} "${word}".${hint} ${there}`)
+}
+
+function fullName({ namespace, name }: FaultPod): string {
+  return `${namespace}/${name}`
+}
+
+async function readOrder(request: Request): Promise<{ fault: FaultName; target: string }> {
+  const { fault, target } = fieldsOf((await readBody(request, BODY_MAX)) ?? '')
+  if (!isFaultName(fault)) {
+    const names = Object.keys(FAULT_KINDS)
+    const meant = nearest(fault, names)
+    const hint = meant ? ` Did you mean ${meant}?` : ''
+    throw new FaultRefused(400, `no fault "${fault}".${hint} There are: ${names.join(', ')}`)
+  }
+  const kind = FAULT_KINDS[fault].target
+  if (kind !== 'none' && !target)
+    throw new FaultRefused(400, `${fault} needs the name of a ${kind}`)
+  return { fault, target }
+}
+
+function fieldsOf(text: string): { fault: string; target: string } {
+  const json = parse(text)
+  const field = (name: string): string => {
+    const value: unknown =
+      typeof json === 'object' && json !== null
+        ? Object.entries(json).find(([key]) => key === name)?.[1]
+        : ''
+    return typeof value === 'string' ? value : ''
+  }
+  return { fault: field('fault'), target: field('target') }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function isSame(given: string, wanted: string): boolean {
+  const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
+  return timingSafeEqual(hash(given), hash(wanted))
+}
