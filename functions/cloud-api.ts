@@ -12,11 +12,12 @@ import type { Store } from '#shared/ports/store.ts'
 import { agentsInVpc } from './agents.ts'
 import { createAuthenticator } from './api/authenticate.ts'
 import type { ComponentProbe } from './api/deps.ts'
+import { createUpgrade, type UpgradeListener } from './api/exec-upgrade.ts'
 import { schedulerProbe } from './api/scheduler-probe.ts'
 import { createLiveViews } from './cluster/create-live-views.ts'
 import type { LiveViews } from './cluster/live-view.ts'
 import { clusterPath, isGooglePath, splitClusterPath } from './cluster-path.ts'
-import { composeApi } from './compose.ts'
+import { composeApi, type ApiOptions } from './compose.ts'
 import { createGke } from './gke/app.ts'
 import { createPeople, type PeopleDeps } from './people.ts'
 
@@ -37,18 +38,24 @@ export interface CloudApiDeps {
 
 const PING_KEY = keyOf('probes', '', 'ping')
 
+export interface CloudApi extends Pick<Hono, 'fetch'> {
+  /** For connections that leave HTTP: kubectl exec. */
+  upgrade: UpgradeListener
+}
+
 /** The whole app; nothing is sent before the first request. */
-export function createCloudApi(deps: CloudApiDeps): Pick<Hono, 'fetch'> {
+export function createCloudApi(deps: CloudApiDeps): CloudApi {
   const { project, url, log } = deps
   const views = createLiveViews(deps)
   const authenticate = createPeople({ views, vm: machines(deps, views), google: deps.google })
-  const kubernetes = composeApi(deps, {
+  const options: ApiOptions = {
     views,
     authenticate,
     probes: probesOf(deps, views),
     route: ({ path }) => splitClusterPath(path),
     agentEndpoint: agentsInVpc(views),
-  })
+  }
+  const kubernetes = composeApi(deps, options)
   const gke = createGke({
     ...deps,
     views,
@@ -66,6 +73,7 @@ export function createCloudApi(deps: CloudApiDeps): Pick<Hono, 'fetch'> {
       const { pathname } = new URL(request.url)
       return isGooglePath(pathname) ? gke.fetch(request) : kubernetes.fetch(request)
     },
+    upgrade: createUpgrade({ ...deps, ...options }),
   }
 }
 

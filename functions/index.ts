@@ -16,6 +16,7 @@ import { openFirestore } from './adapters/open-firestore.ts'
 import { createPubsubBus, type PubsubBus } from './adapters/pubsub-bus.ts'
 import { decodePush } from './adapters/pubsub-push.ts'
 import { createSystemClock } from './adapters/system-clock.ts'
+import type { UpgradeListener } from './api/exec-upgrade.ts'
 import { createCloudApi } from './cloud-api.ts'
 import { clusterPath } from './cluster-path.ts'
 import {
@@ -35,16 +36,30 @@ import {
 } from './push-function.ts'
 
 type Basics = Omit<Ports, 'compute' | 'timers' | 'bus'> & { bus: PubsubBus }
-type Listener = ReturnType<typeof getRequestListener>
+
+interface Api {
+  listen: ReturnType<typeof getRequestListener>
+  upgrade: UpgradeListener
+}
 
 /** What was put together, until the process ends. */
-const composed: Partial<Record<Exclude<FunctionName, 'api'>, PushFunction>> & { api?: Listener } =
-  {}
+const composed: Partial<Record<Exclude<FunctionName, 'api'>, PushFunction>> & { api?: Api } = {}
 
 /** HTTP, open to everybody: whoever asks must prove who he is. */
 export async function api(request: IncomingMessage, response: ServerResponse): Promise<void> {
   composed.api ??= openApi()
-  await composed.api(request, response)
+  await composed.api.listen(request, response)
+}
+
+/** The api function's connections that leave HTTP; its bundle hands them in (upgrades.ts). */
+export const upgrade: UpgradeListener = (request, socket, head) => {
+  try {
+    composed.api ??= openApi()
+    composed.api.upgrade(request, socket, head)
+  } catch (error) {
+    socket.destroy()
+    throw error
+  }
 }
 
 /** Pub/Sub pushes `wherry-changes` here. */
@@ -71,7 +86,7 @@ export async function sweep(request: PushRequest, response: PushResponse): Promi
   await composed.sweep(request, response)
 }
 
-function openApi(): Listener {
+function openApi(): Api {
   const env = readEnvironment(process.env, [
     'WHERRY_PROJECT',
     'WHERRY_REGION',
@@ -99,7 +114,10 @@ function openApi(): Listener {
       pubsub: () => ports.bus.ping(),
     },
   })
-  return getRequestListener((request) => app.fetch(request), { overrideGlobalObjects: false })
+  const listen = getRequestListener((request) => app.fetch(request), {
+    overrideGlobalObjects: false,
+  })
+  return { listen, upgrade: app.upgrade }
 }
 
 function openReconcile(): PushFunction {

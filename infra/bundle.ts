@@ -29,6 +29,14 @@ const EXTERNAL = /^(@google-cloud\/|@grpc\/|google-)/
 /** What runs a function on Google Cloud; named, so that its version is ours to choose. */
 const FRAMEWORK = '@google-cloud/functions-framework'
 
+/** What a function does when it is loaded; the others do nothing. */
+const ENTRIES: Partial<Record<FunctionName, string>> = {
+  api: `import { upgrade } from './functions/index.ts'
+    import { takeUpgrades } from './functions/upgrades.ts'
+    takeUpgrades(upgrade)
+    export { api } from './functions/index.ts'`,
+}
+
 /** Libraries that were made for `require`. */
 const BANNER = `import { createRequire as wherryRequire } from 'node:module'; const require = wherryRequire(import.meta.url);`
 
@@ -65,7 +73,7 @@ export async function bundle(name: FunctionName, dist: string = DIST): Promise<B
   mkdirSync(dir, { recursive: true })
   const { metafile } = await build({
     stdin: {
-      contents: `export { ${name} } from './functions/index.ts'`,
+      contents: ENTRIES[name] ?? `export { ${name} } from './functions/index.ts'`,
       resolveDir: ROOT,
       sourcefile: `${name}.ts`,
       loader: 'ts',

@@ -2,7 +2,9 @@
 // started from its folder, against the official emulators. Only Google's signatures are a stand-in's.
 
 import { execFile, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -194,6 +196,31 @@ describe.skipIf(!FIRESTORE || !PUBSUB)('the functions as deployed', () => {
       }
     },
   )
+
+  it('connections that leave HTTP reach the one who takes them', async () => {
+    const upgrade = async (token: string): Promise<number | undefined> => {
+      const call = request(
+        `${at('api')}/clusters/c-none/api/v1/namespaces/d/pods/p/exec?command=a`,
+        {
+          headers: {
+            authorization: `Bearer ${token}`,
+            connection: 'Upgrade',
+            upgrade: 'websocket',
+            'sec-websocket-key': btoa('0123456789abcdef'),
+            'sec-websocket-version': '13',
+            'sec-websocket-protocol': 'v5.channel.k8s.io',
+          },
+        },
+      )
+      call.end()
+      const [response] = await once(call, 'response')
+      response.resume()
+      return response.statusCode
+    }
+    // A request that nobody takes over would be answered 400 (Upgrade request required).
+    expect(await upgrade('nobody')).toBe(401)
+    expect(await upgrade(ADMIN)).toBe(403)
+  })
 
   it('signals and sweep acknowledge what they are given', async () => {
     const entry = {
