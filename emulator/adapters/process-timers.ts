@@ -3,7 +3,7 @@
 
 import { TOPICS, type Bus } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
-import type { Timers } from '#shared/ports/timers.ts'
+import type { Timers, WakeTopic } from '#shared/ports/timers.ts'
 
 interface ProcessTimersOptions {
   clock: Clock
@@ -18,7 +18,7 @@ export function createProcessTimers({ clock, bus }: ProcessTimersOptions): Timer
     id: string,
     cluster: string,
     atMs: number,
-    topic: 'wherry-changes' | 'wherry-cloud',
+    topic: WakeTopic,
   ): Promise<void> {
     await clock.sleep(Math.max(0, atMs - clock.now()), abort.signal)
     pending.delete(id)

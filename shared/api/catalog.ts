@@ -19,6 +19,7 @@ import { podKind } from './pod-kind.ts'
 import { podTemplateKind } from './pod-template.ts'
 import { priorityClassKind } from './priority-class.ts'
 import { replicaSetKind } from './replica-set.ts'
+import { repositoryKind } from './repository.ts'
 import { runtimeClassKind } from './runtime-class.ts'
 import { secretKind } from './secret.ts'
 import { serviceAccountKind } from './service-account.ts'
@@ -47,6 +48,7 @@ export const CATALOG: readonly KindDefinition[] = [
   runtimeClassKind,
   endpointSliceKind,
   nodePoolKind,
+  repositoryKind,
 ]
 
 export interface GroupVersion {

@@ -9,6 +9,8 @@ export const TOPICS = {
   changes: 'wherry-changes',
   /** Something on Google Cloud may have to change: `{ cluster }`. → cloud */
   cloud: 'wherry-cloud',
+  /** A Repository, or something that it has deployed, may need a look: `{ cluster }`. → deploys */
+  deploys: 'wherry-deploys',
   /** A node has work: `{ cluster, node }`; node `*` means every node. → agents, each filtered */
   nodes: 'wherry-nodes',
   /** Log-sink entries about VMs: Google's LogEntry JSON. → signals */

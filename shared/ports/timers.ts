@@ -5,8 +5,8 @@
 
 import type { TOPICS } from './bus.ts'
 
-/** Who is woken: the reconcile function, or the cloud function. */
-export type WakeTopic = typeof TOPICS.changes | typeof TOPICS.cloud
+/** Who is woken: the reconcile function, the cloud function, or the deploy function. */
+export type WakeTopic = typeof TOPICS.changes | typeof TOPICS.cloud | typeof TOPICS.deploys
 
 export interface Timers {
   /**

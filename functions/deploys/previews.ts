@@ -1,0 +1,180 @@
+// A preview per pull request: a namespace of its own, there while the pull request is open and carries
+// the label, gone afterwards. Pull requests from forks get none: their authors are anybody.
+
+import {
+  deploySettings,
+  type PreviewState,
+  type Repository,
+  type RepositoryStatus,
+} from '#shared/api/repository.ts'
+import { namespaceKind } from '#shared/api/namespace.ts'
+import type { Manifest } from '#shared/deploy/manifest.ts'
+import { keyOf } from '#shared/key.ts'
+import type { Write } from '#shared/ports/store.ts'
+import { formatTime, parseTime } from '#shared/time.ts'
+import type { Reader } from '#shared/view/reader.ts'
+import { planDelete } from '../api/deletion.ts'
+import { unversioned } from '../api/storage.ts'
+import { deployCommit } from './deploy-commit.ts'
+import type { Tending } from './deps.ts'
+import { GithubRefusal } from './github-errors.ts'
+import type { PullRequest } from './github.ts'
+import { withReport } from './outbox.ts'
+import { updateStatus } from './status.ts'
+import { previewTarget } from './targets.ts'
+
+const HOUR = 3_600_000
+
+/** Answers what was asked of previews, and ends those whose time is up. True: something was done. */
+export async function tendPreviews(
+  tending: Tending,
+  repository: Repository,
+  reader: Reader,
+): Promise<boolean> {
+  const now = tending.deps.clock.now()
+  for (const preview of repository.status?.previews ?? []) {
+    if (isOver(repository, preview, now)) {
+      await end(tending, preview, 'its time is up')
+      return true
+    }
+    if (preview.asked > preview.looked) {
+      await look(tending, repository, reader, preview)
+      return true
+    }
+  }
+  return false
+}
+
+/** When the first preview's time is up. */
+export function firstExpiry({ status }: Repository): number | undefined {
+  const times = (status?.previews ?? []).flatMap(({ expiresAt }) => parseTime(expiresAt) ?? [])
+  return times.length > 0 ? Math.min(...times) : undefined
+}
+
+function isOver({ spec }: Repository, { expiresAt }: PreviewState, now: number): boolean {
+  if (!spec.previews?.enabled) return true
+  const end = parseTime(expiresAt)
+  return end !== undefined && end <= now
+}
+
+async function look(
+  tending: Tending,
+  repository: Repository,
+  reader: Reader,
+  preview: PreviewState,
+): Promise<void> {
+  const github = await tending.github(repository, reader)
+  let pull: PullRequest | undefined
+  try {
+    pull = await github.pull(preview.number)
+  } catch (error) {
+    if (!(error instanceof GithubRefusal)) throw error
+    await end(tending, preview, error.message)
+    return
+  }
+  const why = reasonAgainst(repository, pull)
+  if (why !== undefined || !pull) {
+    await end(tending, preview, why ?? 'there is no such pull request')
+    return
+  }
+  const target = previewTarget(repository, preview.number)
+  const isKnown = preview.deploy?.commit === pull.commit
+  const answered = answer(tending, repository, preview, target.namespace)
+  if (isKnown) {
+    await updateStatus(tending.deps, tending.live, tending.key, 'looked', ({ status = {} }) =>
+      answered(status),
+    )
+    return
+  }
+  const head = { commit: pull.commit, subject: pull.subject }
+  const extra = [namespaceOf(target.namespace)]
+  await deployCommit(tending, repository, github, { target, head, answered, extra })
+}
+
+/** Why this pull request has no preview; undefined: it has one. */
+function reasonAgainst({ spec }: Repository, pull: PullRequest | undefined): string | undefined {
+  if (!pull?.isOpen) return 'the pull request is closed'
+  if (pull.isFork) return 'it comes from a fork'
+  const label = spec.previews?.label ?? ''
+  return label === '' || pull.labels.includes(label) ? undefined : `it has no label "${label}"`
+}
+
+function answer(
+  { deps }: Tending,
+  { spec }: Repository,
+  { number, asked }: PreviewState,
+  namespace: string,
+): (status: RepositoryStatus) => RepositoryStatus {
+  const hours = spec.previews?.ttlHours ?? 0
+  const expiresAt = formatTime(deps.clock.now() + hours * HOUR)
+  return (status) => ({
+    ...status,
+    previews: (status.previews ?? []).map((each) =>
+      each.number === number
+        ? {
+            ...each,
+            namespace,
+            looked: Math.max(each.looked, asked),
+            ...(hours > 0 ? { expiresAt } : {}),
+          }
+        : each,
+    ),
+  })
+}
+
+function namespaceOf(name: string): Manifest {
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name } }
+}
+
+/** The namespace goes with everything in it, and GitHub hears of it. */
+async function end(tending: Tending, preview: PreviewState, why: string): Promise<void> {
+  const { deps, live, key } = tending
+  await updateStatus(deps, live, key, 'end-preview', (repository, reader) => {
+    const status = repository.status ?? {}
+    const now = status.previews?.find(({ number }) => number === preview.number)
+    // Asked again meanwhile: then it is looked at again.
+    if (!now || now.asked !== preview.asked) return status
+    const previews = status.previews?.filter((each) => each !== now) ?? []
+    const { previews: _, ...rest } = status
+    const next = previews.length > 0 ? { ...rest, previews } : rest
+    return {
+      status: reported(next, now, why),
+      writes: removal(repository, reader, now, deps.clock.now()),
+    }
+  })
+}
+
+function reported(
+  status: RepositoryStatus,
+  { number, deploy }: PreviewState,
+  why: string,
+): RepositoryStatus {
+  if (!deploy) return status
+  return withReport(status, {
+    commit: deploy.commit,
+    state: 'inactive',
+    description: `the preview is gone: ${why}`,
+    ...(deploy.deploymentId ? { deploymentId: deploy.deploymentId } : {}),
+    pull: number,
+    details: `The preview is gone: ${why}.`,
+  })
+}
+
+function removal(
+  repository: Repository,
+  reader: Reader,
+  { number, namespace }: PreviewState,
+  now: number,
+): Write[] {
+  // Never a namespace that is not this preview's own.
+  if (namespace !== previewTarget(repository, number).namespace) return []
+  if (namespace === deploySettings(repository).namespace) return []
+  const key = keyOf('namespaces', '', namespace)
+  const stored = reader.get(key)
+  if (!stored) return []
+  const plan = planDelete(namespaceKind, stored, {}, now)
+  if (plan.do !== 'mark') return []
+  return [
+    { key, object: unversioned(plan.object), expect: stored.metadata.resourceVersion ?? null },
+  ]
+}

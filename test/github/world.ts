@@ -1,0 +1,332 @@
+// GitHub, a cluster and time, all in this process: pushes arrive as signed webhooks, the deploy and
+// reconcile functions run on memory drivers, pods become ready unless a test says otherwise.
+
+import { sign } from '@octokit/webhooks-methods'
+import { createManualClock, type ManualClock } from '#emulator/adapters/manual-clock.ts'
+import { createMemoryBus } from '#emulator/adapters/memory-bus.ts'
+import { createMemoryLog, type MemoryLog } from '#emulator/adapters/memory-log.ts'
+import { createMemoryStore } from '#emulator/adapters/memory-store.ts'
+import {
+  createGithubDouble,
+  type GithubDouble,
+  type RepositoryDouble,
+} from '#emulator/github/double.ts'
+import { createLiveViews } from '#functions/cluster/create-live-views.ts'
+import type { LiveView } from '#functions/cluster/live-view.ts'
+import { createDeploys, createDeployWebhook, type Deploys } from '#functions/deploys/deploys.ts'
+import { createReconcile } from '#functions/reconcile/reconcile.ts'
+import type { KubeObject } from '#shared/api/meta.ts'
+import type { Pod } from '#shared/api/pod.ts'
+import { repositoryKind, type Repository, type RepositorySpec } from '#shared/api/repository.ts'
+import { keyOf } from '#shared/key.ts'
+import type { Store, Write } from '#shared/ports/store.ts'
+import type { Timers } from '#shared/ports/timers.ts'
+import { formatTime } from '#shared/time.ts'
+import { aNode, meta } from '../support/objects.ts'
+import { createGitRepository, type GitRepository } from './git-repository.ts'
+
+export const CLUSTER = 'test'
+export const SECRET = 'a secret of forty random characters, say'
+export const NAME = 'local/web'
+const KEY = keyOf('repositories.deploy.wherry.dev', 'default', 'web')
+
+export interface World {
+  git: GitRepository
+  github: GithubDouble
+  hub: RepositoryDouble
+  clock: ManualClock
+  store: Store
+  log: MemoryLog
+  live: LiveView
+  deploys: Deploys
+  webhook: ReturnType<typeof createDeployWebhook>
+  /** Times at which a wake-up was asked for. */
+  wakes: number[]
+  /** Which images never become ready. */
+  broken: Set<string>
+  repository(): Promise<Repository>
+  /** One object as it is now. */
+  get(resource: string, name: string, namespace?: string): Promise<KubeObject | undefined>
+  list(resource: string, namespace?: string): Promise<readonly KubeObject[]>
+  /** The signed delivery of an event. */
+  deliver(event: string, payload: object, options?: DeliverOptions): Promise<Response>
+  /** As GitHub after `git push`. */
+  push(commit: string, options?: DeliverOptions): Promise<Response>
+  /** Deploy function, controllers and nodes until nothing changes. */
+  settle(): Promise<void>
+  /** A new instance of the deploy function that remembers nothing. */
+  restart(): void
+  setSpec(spec: Partial<RepositorySpec>): Promise<void>
+  annotate(annotations: Record<string, string>): Promise<void>
+  close(): Promise<void>
+}
+
+export interface DeliverOptions {
+  id?: string
+  secret?: string
+  headers?: Record<string, string>
+}
+
+export interface WorldOptions {
+  spec?: Partial<RepositorySpec>
+  /** Wraps the store of the deploy function and the webhook, for faults. */
+  store?: (store: Store) => Store
+  fault?: Parameters<typeof createGithubDouble>[0]['fault']
+  rateLimit?: number
+  start?: number
+}
+
+export async function createWorld(options: WorldOptions = {}): Promise<World> {
+  const clock = createManualClock(options.start ?? Date.parse('2026-11-22T12:00:00Z'))
+  const store = createMemoryStore({ clock })
+  const bus = createMemoryBus({ isManual: true })
+  const log = createMemoryLog()
+  const wakes: number[] = []
+  const timers: Timers = {
+    wake: (_cluster, atMs) => Promise.resolve(void wakes.push(atMs)),
+    close: () => Promise.resolve(),
+  }
+  const git = createGitRepository()
+  const github = createGithubDouble({
+    clock,
+    origin: () => 'http://github.test',
+    ...(options.fault ? { fault: options.fault } : {}),
+    ...(options.rateLimit ? { rateLimit: options.rateLimit } : {}),
+  })
+  const hub = github.add(NAME, git.folder)
+  const views = createLiveViews({ store, clock, log })
+  const faulty = options.store ? options.store(store) : store
+  const deployViews = createLiveViews({ store: faulty, clock, log })
+  const ports = { bus, timers, clock, log }
+  const instance = (): Deploys =>
+    createDeploys({
+      ...ports,
+      views: deployViews,
+      githubUrl: () => 'http://github.test',
+      fetch: async (input, init) => github.app.fetch(new Request(input as string, init)),
+    })
+  const webhook = createDeployWebhook({ ...ports, views: deployViews })
+  const reconcile = createReconcile({ ...ports, views })
+  const live = await views.open(CLUSTER)
+  const broken = new Set<string>()
+  await seed(live, options.spec ?? {})
+  const fresh = async (): Promise<Repository> => {
+    const repository = (await live.catchUp()).get(KEY)
+    if (!repository) throw new Error('the Repository is gone')
+    return repository as Repository
+  }
+  const rewrite = async (change: (repository: Repository) => Repository): Promise<void> => {
+    const repository = await fresh()
+    await live.commit({
+      id: `test-${clock.now()}-${live.current.version}`,
+      cause: { actor: 'user:test', verb: 'update' },
+      writes: [
+        {
+          key: KEY,
+          object: change(structuredClone(repository)),
+          expect: repository.metadata.resourceVersion ?? null,
+        },
+      ],
+    })
+  }
+  let deliveries = 0
+  const world: World = {
+    git,
+    github,
+    hub,
+    clock,
+    store,
+    log,
+    live,
+    deploys: instance(),
+    webhook,
+    wakes,
+    broken,
+    repository: fresh,
+    get: async (resource, name, namespace = 'default') =>
+      (await live.catchUp()).get(keyOf(resource, namespace, name)),
+    list: async (resource, namespace) => (await live.catchUp()).list(resource, namespace),
+    async deliver(event, payload, { id, secret = SECRET, headers } = {}) {
+      const body = JSON.stringify(payload)
+      return webhook.request(`/github/webhook/${CLUSTER}`, {
+        method: 'POST',
+        body,
+        headers: {
+          'content-type': 'application/json',
+          'x-github-event': event,
+          'x-github-delivery': id ?? `delivery-${++deliveries}`,
+          'x-hub-signature-256': await sign(secret, body),
+          ...headers,
+        },
+      })
+    },
+    push: (commit, deliverOptions) =>
+      world.deliver(
+        'push',
+        { ref: 'refs/heads/main', after: commit, repository: { full_name: NAME } },
+        deliverOptions,
+      ),
+    async settle() {
+      for (let round = 0; round < 30; round++) {
+        const before = (await live.catchUp()).version
+        await world.deploys.handle(CLUSTER)
+        await reconcile.handle(CLUSTER)
+        await runPods(live, broken, clock.now())
+        if ((await live.catchUp()).version === before) return
+      }
+      throw new Error('does not come to rest')
+    },
+    restart: () => {
+      world.deploys = instance()
+    },
+    setSpec: (spec) =>
+      rewrite((repository) => ({
+        ...repository,
+        spec: { ...repository.spec, ...spec },
+        metadata: {
+          ...repository.metadata,
+          generation: (repository.metadata.generation ?? 0) + 1,
+        },
+      })),
+    annotate: (annotations) =>
+      rewrite((repository) => ({
+        ...repository,
+        metadata: {
+          ...repository.metadata,
+          annotations: { ...repository.metadata.annotations, ...annotations },
+        },
+      })),
+    async close() {
+      await views.close()
+      await deployViews.close()
+      bus.close()
+      git.remove()
+    },
+  }
+  return world
+}
+
+async function seed(live: LiveView, spec: Partial<RepositorySpec>): Promise<void> {
+  const repository: Repository = {
+    apiVersion: 'deploy.wherry.dev/v1',
+    kind: 'Repository',
+    metadata: meta('web', { generation: 1 }),
+    spec: {
+      repository: NAME,
+      webhookSecretRef: { name: 'hook' },
+      credentialsRef: { name: 'github' },
+      ...spec,
+    },
+  }
+  repositoryKind.applyDefaults?.(repository, { now: 0, reader: live.current })
+  const secret = (name: string, key: string, value: string): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: meta(name),
+    ...{ type: 'Opaque', data: { [key]: Buffer.from(value).toString('base64') } },
+  })
+  const namespace: KubeObject = {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: 'default', uid: 'ns', creationTimestamp: '2026-11-22T11:00:00Z' },
+    ...{ spec: { finalizers: ['kubernetes'] }, status: { phase: 'Active' } },
+  }
+  const objects: [string, KubeObject][] = [
+    ['namespaces', namespace],
+    ['nodes', aNode('vm-1')],
+    ['secrets', secret('hook', 'secret', SECRET)],
+    ['secrets', secret('github', 'token', 'ghp_test')],
+    ['repositories.deploy.wherry.dev', repository],
+  ]
+  await live.commit({
+    id: 'seed',
+    cause: { actor: 'test', verb: 'seed' },
+    writes: objects.map(([resource, object]) => ({
+      key: keyOf(resource, object.metadata.namespace, object.metadata.name),
+      object,
+      expect: null,
+    })),
+  })
+}
+
+/** Every pod on a node runs and is ready at once; deleted ones go; broken images wait. */
+async function runPods(live: LiveView, broken: ReadonlySet<string>, now: number): Promise<void> {
+  const reader = await live.catchUp()
+  const writes = (reader.list('pods') as readonly Pod[]).flatMap((pod): Write[] => {
+    const key = keyOf('pods', pod.metadata.namespace, pod.metadata.name)
+    const expect = pod.metadata.resourceVersion ?? null
+    if (pod.metadata.deletionTimestamp) return [{ key, object: null, expect }]
+    if (!pod.spec.nodeName || pod.status?.containerStatuses) return []
+    const image = pod.spec.containers[0]?.image ?? ''
+    return [{ key, object: started(pod, !broken.has(image), formatTime(now)), expect }]
+  })
+  if (writes.length === 0) return
+  await live.commit({
+    id: `pods-${live.current.version}`,
+    cause: { actor: 'node:vm-1', verb: 'report' },
+    writes,
+  })
+}
+
+function started(pod: Pod, isReady: boolean, time: string): Pod {
+  const status = isReady ? 'True' : 'False'
+  const condition = (
+    type: string,
+  ): { type: string; status: 'True' | 'False'; lastTransitionTime: string } => ({
+    type,
+    status,
+    lastTransitionTime: time,
+  })
+  return {
+    ...pod,
+    status: {
+      ...pod.status,
+      phase: isReady ? 'Running' : 'Pending',
+      podIP: '10.8.0.9',
+      conditions: [
+        ...(pod.status?.conditions ?? []).filter(({ type }) => type === 'PodScheduled'),
+        condition('Ready'),
+        condition('ContainersReady'),
+      ],
+      containerStatuses: pod.spec.containers.map(({ name, image = '' }) => ({
+        name,
+        image,
+        imageID: '',
+        ready: isReady,
+        restartCount: isReady ? 0 : 3,
+        state: isReady
+          ? { running: { startedAt: time } }
+          : {
+              waiting: {
+                reason: 'CrashLoopBackOff',
+                message: 'back-off 10s restarting failed container',
+              },
+            },
+      })),
+    },
+  }
+}
+
+/** A Deployment and a Service, as people write them. */
+export function appManifest(image: string, replicas = 2): string {
+  return `apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, labels: { app: web } }
+spec:
+  replicas: ${replicas}
+  progressDeadlineSeconds: 60
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      containers:
+        - { name: web, image: '${image}', ports: [{ containerPort: 8080 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec:
+  selector: { app: web }
+  ports: [{ port: 80, targetPort: 8080 }]
+`
+}
