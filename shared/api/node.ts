@@ -49,6 +49,9 @@ export interface NodeStatus {
 /** Annotation: the VM's incarnation, `<instance id>`; a new VM of the same name has another. */
 export const INSTANCE_ID_ANNOTATION = 'wherry.dev/instance-id'
 
+/** What an agent says in Ready=False (KubeletNotReady) when its VM was told to shut down; kubelet's words. */
+export const NODE_SHUTDOWN_MESSAGE = 'node is shutting down'
+
 export interface Node extends KubeObject {
   spec: NodeSpec
   status?: NodeStatus

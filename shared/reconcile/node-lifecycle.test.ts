@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { Brain, podsOf } from '#test/support/brain.ts'
 import { aNode, aPod } from '#test/support/objects.ts'
 import type { PodOptions } from '#test/support/objects.ts'
-import { conditionOf } from '../api/conditions.ts'
-import { INSTANCE_ID_ANNOTATION } from '../api/node.ts'
+import { conditionOf, withCondition } from '../api/conditions.ts'
+import { INSTANCE_ID_ANNOTATION, NODE_SHUTDOWN_MESSAGE } from '../api/node.ts'
 import type { Node } from '../api/node.ts'
 import { NODE_POOL_LABEL } from '../api/node-pool.ts'
 import type { NodePool, PoolInstance } from '../api/node-pool.ts'
@@ -129,6 +129,20 @@ const cases: {
     taints: ['unreachable:NoSchedule'],
   },
   {
+    when: 'all VMs fail their health checks: there is nowhere to go',
+    instances: { a: { isHealthy: false }, b: { isHealthy: false }, c: { isHealthy: false } },
+    pods: ['a', 'b', 'c'],
+    ready: 'Unknown',
+    taints: ['unreachable:NoSchedule'],
+  },
+  {
+    when: 'it fails its health check and the others are off: there is nowhere to go',
+    instances: { a: { isHealthy: false }, b: { status: 'TERMINATED' }, c: { status: 'STOPPED' } },
+    pods: ['a'],
+    ready: 'Unknown',
+    taints: ['unreachable:NoSchedule'],
+  },
+  {
     when: 'most VMs are stopped: that is known, and no brake',
     instances: { a: { status: 'TERMINATED' }, b: { status: 'TERMINATED' }, c: {} },
     pods: ['c'],
@@ -153,6 +167,81 @@ describe('a node', () => {
     expect(brain.settle().events).toEqual(['NodeReady: Node a status is now: NodeReady'])
     expect(ready(brain, 'a')).toBe('True')
     expect(taints(brain, 'a')).toEqual([])
+  })
+
+  test('that fails its health check serves no Service any more; its agent says when it does again', () => {
+    const brain = brainWith({ a: { isHealthy: false }, b: {}, c: {} }, { ready: true })
+    expect(podsOf(brain).map((pod) => conditionOf(pod, 'Ready')?.status)).toEqual([
+      'False',
+      'True',
+      'True',
+    ])
+    brain.put(pool({ a: {}, b: {}, c: {} }))
+    const { writes } = brain.settle()
+    expect(writes.filter((write) => write.includes('pods/'))).toEqual([])
+  })
+
+  test('under the brake keeps its pods as they are, until others are well again', () => {
+    const brain = brainWith(
+      { a: { isHealthy: false }, b: { isHealthy: false }, c: {} },
+      { ready: true },
+    )
+    expect(podsOf(brain).every((pod) => conditionOf(pod, 'Ready')?.status === 'True')).toBe(true)
+    expect(brain.dueAtMs).toBe(brain.now + 10_000)
+    brain.put(pool({ a: { isHealthy: false }, b: {}, c: {} }))
+    brain.settle()
+    expect(pods(brain)).toEqual(['a*', 'b', 'c'])
+    expect(brain.dueAtMs).toBeUndefined()
+  })
+
+  test('under the brake is looked at again when a node joins from elsewhere', () => {
+    const brain = brainWith({ a: { isHealthy: false }, b: { isHealthy: false }, c: {} })
+    brain.put(aNode('mine'), aNode('mine-too'))
+    brain.settle()
+    expect(pods(brain)).toEqual(['a', 'b', 'c'])
+    brain.wait(10)
+    brain.settle()
+    expect(pods(brain)).toEqual(['a*', 'b*', 'c'])
+  })
+
+  test('that stands alone keeps its pods', () => {
+    const brain = new Brain([nodeLifecycleReconciler])
+    brain.put(pool({ a: { isHealthy: false } }), node('a'), aPod('on-a', { node: 'a' }))
+    brain.settle()
+    expect(pods(brain)).toEqual(['a'])
+  })
+
+  test.each([
+    { vm: {}, left: ['a*', 'b', 'c'] },
+    // An agent that shuts down fails its health check on purpose: nobody is deaf.
+    { vm: { isHealthy: false }, left: ['a*', 'b', 'c'] },
+    { vm: { status: 'STOPPING' }, left: ['a*', 'b', 'c'] },
+    { vm: { status: 'TERMINATED' }, left: ['b', 'c'] },
+  ])('that says it shuts down (VM: $vm) sends its pods away while they serve', ({ vm, left }) => {
+    const brain = brainWith({ a: {}, b: {}, c: {} }, { ready: true })
+    brain.update<Node>(keyOf('nodes', '', 'a'), (old) => ({
+      ...old,
+      status: {
+        ...old.status,
+        conditions: withCondition(
+          old.status?.conditions,
+          {
+            type: 'Ready',
+            status: 'False',
+            reason: 'KubeletNotReady',
+            message: NODE_SHUTDOWN_MESSAGE,
+          },
+          brain.now,
+        ),
+      },
+    }))
+    brain.put(pool({ a: vm, b: {}, c: {} }))
+    brain.settle()
+    expect(pods(brain)).toEqual(left)
+    expect(podsOf(brain).every((pod) => conditionOf(pod, 'Ready')?.status === 'True')).toBe(true)
+    expect(taints(brain, 'a').length).toBe(2)
+    brain.noticeEverything(['nodes', 'pods'])
+    expect(brain.settle().commits).toBe(0)
   })
 
   test('is not believed ready while its VM boots', () => {
@@ -231,24 +320,5 @@ describe('a pod on a node that says it is not ready', () => {
     const brain = notReady({ spec: { tolerations: [forever] } })
     expect(brain.dueAtMs).toBeUndefined()
     expect(pods(brain)).toEqual(['a', 'b', 'c'])
-  })
-})
-
-describe('a pod that nobody would remove', () => {
-  test('goes when its node does not exist', () => {
-    const brain = brainWith({ a: {}, b: {}, c: {} })
-    brain.put(aPod('lost', { node: 'nowhere' }))
-    brain.settle()
-    expect(pods(brain)).toEqual(NAMES)
-    brain.remove(keyOf('nodes', '', 'b'))
-    brain.settle()
-    expect(pods(brain)).toEqual(['a', 'c'])
-  })
-
-  test('goes when it is deleted and was never on a node', () => {
-    const brain = new Brain([podGcReconciler])
-    brain.put(aPod('p', { meta: { deletionTimestamp: '2027-01-15T08:00:00Z' } }))
-    brain.settle()
-    expect(podsOf(brain)).toEqual([])
   })
 })

@@ -1,12 +1,14 @@
 // What becomes of a Node when its VM changes, and of the pods on it. A VM cannot report its own death;
-// the cloud can, and what it knows is in NodePool.status.instances. So nothing is waited for here:
-// a VM that is stopped, deleted or replaced has no running containers, and its pods are replaced at
-// once. Where only a health check speaks, pods are asked to go, with a brake for when many speak at once.
+// the cloud can, and what it knows is in NodePool.status.instances (vm-state.ts). So nothing is waited
+// for here: a VM that is stopped, deleted or replaced has no running containers, and its pods are
+// replaced at once. Where only a health check speaks, pods are asked to go, with a brake for when many
+// speak at once.
 // Taints and their evictions: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
 
 import { conditionOf, withCondition } from '../api/conditions.ts'
-import { INSTANCE_ID_ANNOTATION, type Node, type Taint } from '../api/node.ts'
-import { NODE_POOL_LABEL, type NodePool, type PoolInstance } from '../api/node-pool.ts'
+import type { Condition } from '../api/meta.ts'
+import type { Node, Taint } from '../api/node.ts'
+import { NODE_POOL_LABEL, type NodePool } from '../api/node-pool.ts'
 import type { Pod } from '../api/pod.ts'
 import { keyOf, splitKey } from '../key.ts'
 import type { Key } from '../key.ts'
@@ -16,10 +18,10 @@ import { deleteAtOnce } from './delete.ts'
 import { evictAll, evictions } from './node-evictions.ts'
 import { IN_SYNC } from './outcome.ts'
 import type { EventDraft, ObservedChange, Outcome, PlannedWrite, Reconciler } from './outcome.ts'
+import { isMassFailure, isShuttingDown, NODE_POOLS, vmState, type VmState } from './vm-state.ts'
 
-const NODE_POOLS = 'nodepools.container.wherry.dev'
-/** Fewer nodes than this are always believed: two of two may well be dead. */
-const BRAKE_NODES_MIN = 3
+/** While the brake is on, how soon it is looked whether other nodes are well again. */
+const BRAKE_RECHECK_MS = 10_000
 const SOURCE = 'node-controller'
 
 export const nodeLifecycleReconciler: Reconciler = { name: 'node-lifecycle', wakes, reconcile }
@@ -43,18 +45,6 @@ function wakes({ key, before, after }: ObservedChange, reader: Reader): Key[] {
   return node ? [keyOf('nodes', '', node)] : []
 }
 
-/** What the cloud says of a Node's VM. */
-type VmState =
-  | { is: 'fine' }
-  /** It boots; what was known of its agent stays. */
-  | { is: 'starting' }
-  /** No such VM: the Node goes. */
-  | { is: 'gone'; why: string }
-  /** Its containers do not run, for certain. */
-  | { is: 'off'; why: string }
-  /** Going down, or unhealthy by a health check only. */
-  | { is: 'leaving' | 'suspect'; why: string }
-
 function reconcile(reader: Reader, key: Key, now: number): Outcome {
   const node = reader.get(key) as Node | undefined
   if (!node || node.metadata.deletionTimestamp) return IN_SYNC
@@ -64,12 +54,22 @@ function reconcile(reader: Reader, key: Key, now: number): Outcome {
   const next = withVmState(node, vm, { isBraked, now })
   const pods = reader.podsOnNode(node.metadata.name) as readonly Pod[]
   const off: PlannedWrite[] = vm.is === 'off' ? pods.flatMap((pod) => deleteAtOnce(pod, now)) : []
-  const evicted = evict(vm, isBraked, { next, pods, now })
-  const writes: PlannedWrite[] = [{ do: 'put', object: next }, ...off, ...evicted.writes]
+  // Whoever does not answer the health check answers nobody else.
+  const deaf = vm.is === 'suspect' && !isBraked ? pods.map((pod) => notReady(pod, now)) : pods
+  const evicted = evict(vm, isBraked, { next, pods: deaf, now })
+  const told = deaf.filter((pod, index) => pod !== pods[index])
+  // A pod that goes as well is written once, with both.
+  const writes: PlannedWrite[] = [
+    { do: 'put', object: next },
+    ...told.map((object): PlannedWrite => ({ do: 'put', object })),
+    ...off,
+    ...evicted.writes,
+  ]
+  const requeueAtMs = isBraked ? now + BRAKE_RECHECK_MS : evicted.requeueAtMs
   return {
     writes,
-    ...(evicted.requeueAtMs === undefined ? {} : { requeueAtMs: evicted.requeueAtMs }),
-    events: [...readyEvents(node, next), ...(evicted.events ?? [])],
+    ...(requeueAtMs === undefined ? {} : { requeueAtMs }),
+    events: [...readyEvents(node, next), ...told.map(notReadyEvent), ...(evicted.events ?? [])],
     decisions:
       isBraked || vm.is === 'off'
         ? [{ key, by: 'node-lifecycle', text: describe(vm, isBraked, off.length) }]
@@ -85,50 +85,6 @@ function evict(
   if (vm.is === 'off') return IN_SYNC
   const isLost = vm.is === 'leaving' || (vm.is === 'suspect' && !isBraked)
   return isLost ? evictAll(pods, now) : evictions(next, pods, now)
-}
-
-function vmState(reader: Reader, node: Node): VmState {
-  const poolName = node.metadata.labels?.[NODE_POOL_LABEL]
-  if (poolName === undefined) return { is: 'fine' }
-  const pool = reader.get(keyOf(NODE_POOLS, '', poolName)) as NodePool | undefined
-  if (!pool) return { is: 'gone', why: `its node pool ${poolName} was deleted` }
-  const instances = pool.status?.instances
-  if (!instances) return { is: 'fine' }
-  const instance = instances.find((each) => each.name === node.metadata.name)
-  if (!instance) return { is: 'gone', why: 'its VM was deleted' }
-  const known = node.metadata.annotations?.[INSTANCE_ID_ANNOTATION]
-  if (known !== undefined && known !== instance.id)
-    return { is: 'off', why: 'its VM was replaced by a new one' }
-  return stateOfInstance(instance)
-}
-
-function stateOfInstance({ status, isHealthy }: PoolInstance): VmState {
-  switch (status) {
-    case 'STOPPED':
-    case 'TERMINATED':
-    case 'SUSPENDED':
-    case 'REPAIRING':
-      return { is: 'off', why: `its VM is ${status}` }
-    case 'STOPPING':
-    case 'SUSPENDING':
-    case 'DELETING':
-      return { is: 'leaving', why: `its VM is ${status}` }
-    case 'PROVISIONING':
-    case 'STAGING':
-      return { is: 'starting' }
-    default:
-      return isHealthy === false
-        ? { is: 'suspect', why: 'its VM fails its health check' }
-        : { is: 'fine' }
-  }
-}
-
-/** Many at once are more likely a fault of the checker or the network than of the VMs. */
-function isMassFailure(reader: Reader): boolean {
-  const nodes = reader.list('nodes') as readonly Node[]
-  if (nodes.length < BRAKE_NODES_MIN) return false
-  const suspects = nodes.filter((node) => vmState(reader, node).is === 'suspect')
-  return suspects.length * 2 > nodes.length
 }
 
 function remove(key: Key, node: Node, why: string): Outcome {
@@ -203,6 +159,8 @@ function readyConditions(
   const old = node.status?.conditions ?? []
   const ready = conditionOf(node, 'Ready')
   if (!ready || vm.is === 'starting') return old
+  // The agent itself has said why, and nobody knows better.
+  if (vm.is === 'leaving' && isShuttingDown(node)) return old
   if (vm.is !== 'fine') {
     const message = `Kubelet stopped posting node status: ${vm.why}.`
     return withCondition(
@@ -214,6 +172,20 @@ function readyConditions(
   if (ready.status !== 'Unknown' || ready.reason !== 'NodeStatusUnknown') return old
   const message = 'kubelet is posting ready status'
   return withCondition(old, { ...ready, status: 'True', reason: 'KubeletReady', message }, now)
+}
+
+/** As Kubernetes' node controller: the agent says Ready again when it is believed again. */
+function notReady(pod: Pod, now: number): Pod {
+  const ready = conditionOf(pod, 'Ready')
+  if (ready?.status !== 'True') return pod
+  const condition: Condition = { type: 'Ready', status: 'False' }
+  const conditions = withCondition(pod.status?.conditions, condition, now)
+  return { ...pod, status: { ...pod.status, conditions } }
+}
+
+function notReadyEvent(pod: Pod): EventDraft {
+  const reason = 'NodeNotReady'
+  return { about: pod, type: 'Warning', reason, message: 'Node is not ready', source: SOURCE }
 }
 
 function readyEvents(before: Node, after: Node): EventDraft[] {
@@ -228,6 +200,6 @@ function readyEvents(before: Node, after: Node): EventDraft[] {
 function describe(vm: VmState, isBraked: boolean, removed: number): string {
   const why = 'why' in vm ? vm.why : ''
   return isBraked
-    ? `no eviction: ${why}, but so do more than half of all nodes`
+    ? `no eviction: ${why}, but so do most nodes or all of them`
     : `not ready: ${why}; ${removed} pods removed`
 }
