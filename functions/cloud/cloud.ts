@@ -164,9 +164,14 @@ async function askForWakeUp(
       observed.instances?.get(pool.metadata.name) ?? [],
     ),
   )
+  // While a VM is unwell it is watched: the entry that says it is well again may be lost.
+  const isWell = [...(observed.instances?.values() ?? [])]
+    .flat()
+    .every(({ isHealthy }) => isHealthy !== false)
+  const isQuiet = isDone && isWell
   known.failures = hasFailed ? known.failures + 1 : 0
-  known.waits = !hasFailed && !isDone ? known.waits + 1 : 0
-  if (!hasFailed && isDone) return
+  known.waits = !hasFailed && !isQuiet ? known.waits + 1 : 0
+  if (!hasFailed && isQuiet) return
   const delay = hasFailed
     ? Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** (known.failures - 1))
     : Math.min(WAIT_MAX_MS, WAIT_MIN_MS * 2 ** (known.waits - 1))

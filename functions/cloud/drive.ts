@@ -65,7 +65,7 @@ export async function drive(
   for (const pool of all.filter(isLeaving)) {
     pools.set(pool.metadata.uid, await deletePool(deps, pool, memo))
   }
-  const instances = all.length > 0 ? await listInstances(deps, facts) : new Map()
+  const instances = all.length > 0 ? await listInstances(deps, facts, all) : new Map()
   forgetUnsettled(staying, { pools, balancers, instances }, memo)
   return { pools, balancers, instances }
 }
@@ -146,11 +146,11 @@ async function syncBalancer(
 async function listInstances(
   deps: Deps,
   facts: ClusterFacts,
+  pools: readonly NodePool[],
 ): Promise<Map<string, PoolInstance[]> | undefined> {
   try {
-    const found = await deps.compute.listInstances({ [CLUSTER_LABEL]: facts.id })
     const byPool = new Map<string, PoolInstance[]>()
-    for (const instance of found) {
+    for (const instance of await confirmedInstances(deps, facts, pools)) {
       const pool = instance.labels[POOL_LABEL] ?? ''
       byPool.set(pool, [...(byPool.get(pool) ?? []), poolInstance(instance)])
     }
@@ -159,6 +159,48 @@ async function listInstances(
     failed(deps, 'VMs could not be listed', facts.id, error)
     return undefined
   }
+}
+
+/**
+ * Pods are moved because of what a health check says, so it is asked twice, one interval apart: a VM
+ * that only flaps keeps the health that it had.
+ */
+async function confirmedInstances(
+  { compute, clock, config, log }: Deps,
+  facts: ClusterFacts,
+  pools: readonly NodePool[],
+): Promise<Instance[]> {
+  const labels = { [CLUSTER_LABEL]: facts.id }
+  const first = await compute.listInstances(labels)
+  const known = new Map(
+    pools.flatMap(({ status }) => status?.instances ?? []).map((vm) => [vm.id, vm.isHealthy]),
+  )
+  const turned = new Map(
+    first
+      .filter(({ id, isHealthy }) => hasTurned(known.get(id), isHealthy))
+      .map(({ id, isHealthy }) => [id, isHealthy]),
+  )
+  if (turned.size === 0) return first
+  await clock.sleep(config.healthCheckIntervalSeconds * 1000)
+  const second = await compute.listInstances(labels)
+  return second.map((instance) => {
+    const { id, name, isHealthy } = instance
+    // What turned only now is looked at twice the next time.
+    const isNews = hasTurned(known.get(id), isHealthy)
+    if (!isNews || turned.get(id) === isHealthy) return instance
+    log.info('the health of a VM is not believed yet', { name, isHealthy })
+    return withHealth(instance, known.get(id))
+  })
+}
+
+/** Well or unwell, and it was not so before. A new VM that is well needs no second look. */
+function hasTurned(before: boolean | undefined, now: boolean | undefined): boolean {
+  return now === undefined || now === before ? false : !(now && before === undefined)
+}
+
+function withHealth(instance: Instance, isHealthy: boolean | undefined): Instance {
+  const { isHealthy: _, ...rest } = instance
+  return isHealthy === undefined ? rest : { ...rest, isHealthy }
 }
 
 function poolInstance(instance: Instance): PoolInstance {

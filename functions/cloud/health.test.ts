@@ -1,0 +1,154 @@
+// What the cloud function believes of its VMs' health: nothing that it has not seen twice.
+
+import { beforeEach, describe, expect, test } from 'vitest'
+import { createManualClock, type ManualClock } from '#emulator/adapters/manual-clock.ts'
+import { createMemoryBus } from '#emulator/adapters/memory-bus.ts'
+import { createMemoryCompute, type MemoryCompute } from '#emulator/adapters/memory-compute.ts'
+import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
+import { createMemoryStore } from '#emulator/adapters/memory-store.ts'
+import type { NodePool } from '#shared/api/node-pool.ts'
+import { keyOf } from '#shared/key.ts'
+import type { Store } from '#shared/ports/store.ts'
+import { StatusError } from '#shared/status.ts'
+import { createLiveViews } from '../cluster/create-live-views.ts'
+import { createCloud, type Cloud } from './cloud.ts'
+
+const CLUSTER = 'c-1'
+const POOL_KEY = keyOf('nodepools.container.wherry.dev', '', 'pool')
+const INTERVAL_SECONDS = 2
+
+type Health = boolean | undefined
+
+let clock: ManualClock
+let store: Store
+let compute: MemoryCompute
+let cloud: Cloud
+let vm: string
+/** Milliseconds from the time at which each wake-up was asked for. */
+let wakes: number[]
+
+beforeEach(async () => {
+  clock = createManualClock()
+  store = createMemoryStore({ clock })
+  compute = createMemoryCompute({ clock })
+  wakes = []
+  const log = createMemoryLog()
+  const views = createLiveViews({ store, clock, log })
+  cloud = createCloud({
+    store,
+    views,
+    compute,
+    clock,
+    log,
+    bus: createMemoryBus({ clock }),
+    timers: {
+      wake: async (_, atMs) => void wakes.push(atMs - clock.now()),
+      close: async () => {},
+    },
+    config: {
+      region: 'us-east1',
+      apiUrl: () => 'https://api',
+      apiCa: () => '',
+      audience: '',
+      pubsubProject: 'demo',
+      healthCheckIntervalSeconds: INTERVAL_SECONDS,
+    },
+  })
+  const pool: NodePool = {
+    apiVersion: 'container.wherry.dev/v1',
+    kind: 'NodePool',
+    metadata: { name: 'pool', uid: 'pool-1', creationTimestamp: '2026-11-22T00:00:00Z' },
+    spec: {
+      nodeCount: 1,
+      zone: 'us-east1-c',
+      machineType: 'e2-medium',
+      diskSizeGb: 10,
+      spot: false,
+    },
+  }
+  const live = await views.open(CLUSTER)
+  await live.commit({
+    id: 'pool',
+    cause: { actor: 'user:admin', verb: 'create' },
+    writes: [{ key: POOL_KEY, object: pool, expect: null }],
+  })
+  await cloud.handle(CLUSTER)
+  const [instance] = await compute.listInstances({})
+  vm = instance?.name ?? ''
+})
+
+/** One pass; at its second look the health is `then`. Answers what is believed and how often was asked. */
+async function look(first: Health, then: Health): Promise<{ believed: Health; looks: number }> {
+  compute.setHealth(vm, first)
+  const before = looks()
+  const handled = cloud.handle(CLUSTER)
+  await clock.advance(INTERVAL_SECONDS * 1000 - 1)
+  compute.setHealth(vm, then)
+  await clock.advance(1)
+  await handled
+  return { believed: await believed(), looks: looks() - before }
+}
+
+const looks = (): number => compute.calls.filter((call) => call.startsWith('listInstances')).length
+
+async function believed(): Promise<Health> {
+  const pool: NodePool | undefined = await store.get(CLUSTER, POOL_KEY)
+  return pool?.status?.instances?.[0]?.isHealthy
+}
+
+const cases: { before: Health; first: Health; then: Health; believed: Health; looks: number }[] = [
+  { before: undefined, first: undefined, then: undefined, believed: undefined, looks: 1 },
+  { before: undefined, first: true, then: true, believed: true, looks: 1 },
+  { before: undefined, first: false, then: false, believed: false, looks: 2 },
+  { before: true, first: true, then: true, believed: true, looks: 1 },
+  { before: true, first: false, then: false, believed: false, looks: 2 },
+  { before: true, first: false, then: true, believed: true, looks: 2 },
+  { before: true, first: undefined, then: undefined, believed: undefined, looks: 1 },
+  { before: false, first: false, then: false, believed: false, looks: 1 },
+  { before: false, first: true, then: true, believed: true, looks: 2 },
+  { before: false, first: true, then: false, believed: false, looks: 2 },
+]
+
+describe('a VM whose health was', () => {
+  test.each(cases)(
+    '$before, is $first and then $then, is $believed after $looks looks',
+    async ({ before, first, then, ...expected }) => {
+      if (before !== undefined) await look(before, before)
+      expect(await look(first, then)).toEqual(expected)
+    },
+  )
+})
+
+test('a VM that is another one at the second look is not taken for unwell', async () => {
+  await look(true, true)
+  compute.setHealth(vm, false)
+  const handled = cloud.handle(CLUSTER)
+  await clock.advance(1000)
+  compute.killVm(vm)
+  compute.setHealth(vm, false)
+  await clock.advance(INTERVAL_SECONDS * 1000)
+  await handled
+  expect(await believed()).toBeUndefined()
+})
+
+test('nothing is believed when the second look fails; it is tried again', async () => {
+  await look(true, true)
+  compute.setHealth(vm, false)
+  const handled = cloud.handle(CLUSTER)
+  await clock.advance(1000)
+  compute.failWith(new StatusError('ServiceUnavailable', 'away'), 'listInstances')
+  await clock.advance(INTERVAL_SECONDS * 1000)
+  await handled
+  expect(await believed()).toBe(true)
+  expect(wakes).toEqual([5000])
+})
+
+test('a VM that is unwell is watched, ever less often, and no longer when it is well', async () => {
+  await look(true, true)
+  expect(wakes).toEqual([])
+  await look(false, false)
+  await look(false, false)
+  expect(wakes).toEqual([1000, 2000])
+  await look(true, true)
+  expect(wakes).toEqual([1000, 2000])
+})
