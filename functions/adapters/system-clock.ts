@@ -5,15 +5,23 @@ import type { Clock } from '#shared/ports/clock.ts'
 /** Node fires a longer timeout at once. */
 const TIMEOUT_MAX_MS = 2_147_483_647
 
+/** Node's timers count from another clock and may fire a little before the time that `now` shows. */
+const EARLY_MAX_MS = 20
+
 /** Time as the operating system tells it. */
 export function createSystemClock(): Clock {
   return {
     now: () => Date.now(),
     sleep: async (ms, signal) => {
+      const until = Date.now() + ms
       for (let left = Math.max(0, ms); ; left -= TIMEOUT_MAX_MS) {
         await pause(Math.min(left, TIMEOUT_MAX_MS), signal)
-        if (left <= TIMEOUT_MAX_MS || signal?.aborted) return
+        if (signal?.aborted) return
+        if (left <= TIMEOUT_MAX_MS) break
       }
+      // Who sleeps until a time and then compares with the clock must find it reached.
+      const early = until - Date.now()
+      if (early > 0 && early <= EARLY_MAX_MS) await pause(early + 1, signal)
     },
   }
 }
