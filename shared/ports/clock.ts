@@ -4,6 +4,6 @@
 export interface Clock {
   /** Milliseconds since 1970, UTC. */
   now(): number
-  /** Resolves `ms` later, or at once when `signal` aborts. Never rejects. */
+  /** Resolves `ms` later, never before, or at once when `signal` aborts. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
