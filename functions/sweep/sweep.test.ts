@@ -13,6 +13,7 @@ import { createLiveViews } from '../cluster/create-live-views.ts'
 import { createCluster } from '../clusters/fleet.ts'
 import { beginTeardown } from '../clusters/teardown.ts'
 import type { VisitOptions } from './visit.ts'
+import { STATE_KEY, SWEEP } from './state.ts'
 import { createSweep } from './sweep.ts'
 
 const MINUTE = 60_000
@@ -194,5 +195,21 @@ describe('the sweep', () => {
     expect(data.clusters.get(id)?.objects.size ?? 0).toBe(0)
     expect([...(data.clusters.get(FLEET)?.objects.keys() ?? [])]).toEqual([])
     expect(await minute(sweep)).toEqual([])
+    expect(JSON.stringify(await users.get(SWEEP, STATE_KEY))).not.toContain(id)
+  })
+
+  test('forgets a cluster that somebody else has ended', async () => {
+    const { minute, sweep, users, clock, bus } = await world()
+    const views = createLiveViews({ store: users, clock, log: createMemoryLog() })
+    const deps = { store: users, views, bus, clock }
+    const spec = { project: 'p', location: 'z', displayName: 'c' }
+    const cluster = await createCluster(deps, { spec, nodePools: [], ca: '' })
+    await minute(sweep)
+    const remembered = async (): Promise<string> =>
+      JSON.stringify(await users.get(SWEEP, STATE_KEY))
+    expect(await remembered()).toContain(cluster.metadata.name)
+    await beginTeardown(deps, cluster)
+    await minute(sweep)
+    expect(await remembered()).not.toContain(cluster.metadata.name)
   })
 })

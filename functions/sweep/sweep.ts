@@ -3,6 +3,8 @@
 // minute costs one read (two after a start from nothing) and writes nothing.
 
 import { randomUUID } from 'node:crypto'
+import { CLUSTERS, FLEET } from '#shared/api/cluster.ts'
+import { splitKey } from '#shared/key.ts'
 import type { Bus } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
@@ -12,7 +14,7 @@ import { isReason } from '#shared/status.ts'
 import type { LiveViews } from '../cluster/live-view.ts'
 import { dueAt, isSweepState, newsFor, newState, STATE_KEY, SWEEP, versionOf } from './state.ts'
 import type { ClusterState, SweepState } from './state.ts'
-import { visit } from './visit.ts'
+import { newsSince, visit } from './visit.ts'
 import type { VisitOptions } from './visit.ts'
 
 export interface SweepDeps {
@@ -95,6 +97,9 @@ async function sweepOnce(deps: SweepDeps, last: Memory, newId: () => string): Pr
       deps.log.warn('a cluster is left to the next sweep', { cluster, error })
     }
   }
+  if (changes.has(FLEET)) {
+    for (const gone of await endedClusters(deps, last.state)) delete next[gone]
+  }
   const state: SweepState = {
     ...last.state,
     // What failed is found again by its time.
@@ -102,6 +107,15 @@ async function sweepOnce(deps: SweepDeps, last: Memory, newId: () => string): Pr
     clusters: withoutQuiet(next, versionOf(now - QUIET_MS)),
   }
   return keep(deps, { state, isStored: last.isStored, sinceMs: state.watermarkMs }, newId())
+}
+
+/** Those whose records have left the fleet since it was last looked at: nothing of them is kept. */
+async function endedClusters({ views }: SweepDeps, state: SweepState): Promise<string[]> {
+  const news = await newsSince(await views.open(FLEET), state.clusters[FLEET]?.version)
+  const changes = news?.flatMap((revision) => revision.changes) ?? []
+  return changes
+    .filter(({ key, after }) => !after && splitKey(key).resource === CLUSTERS)
+    .map(({ key }) => splitKey(key).name)
 }
 
 /** Stores the state and forgets the sweep's own log, which is of no use to anybody. */

@@ -57,7 +57,7 @@ export async function visit(
 }
 
 /** Undefined when the log does not reach back that far, or nobody knows how far it was read. */
-async function newsSince(
+export async function newsSince(
   live: LiveView,
   since: Version | undefined,
 ): Promise<readonly Revision[] | undefined> {
@@ -79,7 +79,8 @@ async function tellAll(
   const reader = live.current
   const concerns = news ? concernsOf(news, reader) : allConcerns(reader)
   await tell(deps, live.cluster, concerns, reader)
-  if (concerns.nodes.size > 0 || concerns.cloud) throw new Error('not everybody could be told')
+  const isLeft = concerns.nodes.size > 0 || concerns.cloud || concerns.deploys
+  if (isLeft) throw new Error('not everybody could be told')
 }
 
 function wakeReconcile({ bus }: SweepDeps, cluster: string): Promise<void> {
