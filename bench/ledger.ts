@@ -2,7 +2,8 @@
 // creating a Deployment, updating it, and an hour in which nothing happens. `npm run bench -- ledger`.
 
 import type { Deployment } from '#shared/api/deployment.ts'
-import { CloudWorld, PROJECT, ZONE, type Cost } from '#test/support/cloud-world.ts'
+import { CloudWorld, PROJECT, ZONE } from '#test/support/cloud-world.ts'
+import { difference, type Cost } from '#test/support/cost.ts'
 import type { Measurement } from './measurement.ts'
 
 const REPLICAS = 3
@@ -132,16 +133,6 @@ function hasAddress(world: CloudWorld, id: string): boolean {
   return world
     .list(id, 'services')
     .some((each) => JSON.stringify(each).includes('"ingress":[{"ip"'))
-}
-
-function difference(after: Cost, before: Cost): Cost {
-  return {
-    reads: after.reads - before.reads,
-    writes: after.writes - before.writes,
-    deletes: after.deletes - before.deletes,
-    messages: after.messages - before.messages,
-    calls: after.calls - before.calls,
-  }
 }
 
 function deployment(): unknown {

@@ -3,7 +3,7 @@
 
 import { beforeAll, describe, expect, test } from 'vitest'
 import { ledger, type Ledger } from '../bench/ledger.ts'
-import type { Cost } from './support/cloud-world.ts'
+import type { Cost } from './support/cost.ts'
 
 const BOUNDS: Record<keyof Ledger, Cost> = {
   create: { reads: 25, writes: 39, deletes: 0, messages: 5, calls: 11 },

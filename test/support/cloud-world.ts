@@ -30,14 +30,9 @@ import type { KubeObject } from '#shared/api/meta.ts'
 import { splitKey, type Key } from '#shared/key.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
 import type { Instance } from '#shared/ports/compute.ts'
-import type { CountedStore, StoreUsage } from '#shared/ports/store.ts'
+import type { CountedStore } from '#shared/ports/store.ts'
 import { CloudVm } from './cloud-vm.ts'
-
-/** Billing units since the world began: Firestore's, messages published, calls of functions. */
-export interface Cost extends StoreUsage {
-  messages: number
-  calls: number
-}
+import type { Cost } from './cost.ts'
 
 export interface Answer {
   status: number
