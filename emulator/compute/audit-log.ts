@@ -48,7 +48,8 @@ export interface HealthTransition {
 export type HealthState = 'HEALTHY' | 'UNHEALTHY' | 'TIMEOUT' | 'UNKNOWN'
 
 export interface AuditLog {
-  activity(instance: Instance, method: ActivityMethod): void
+  /** Long operations have an entry when they begin (`first`) and one when they are done (`last`). */
+  activity(instance: Instance, method: ActivityMethod, when?: 'first' | 'last'): void
   system(instance: Instance, method: SystemMethod): void
   /** A backend service's health check saw a VM change. */
   backendHealth(transition: HealthTransition): void
@@ -78,6 +79,7 @@ export function createAuditLog(
     instance: Instance,
     methodName: ActivityMethod | SystemMethod,
     log: 'activity' | 'system_event',
+    when?: 'first' | 'last',
   ): void {
     const zone = nameOf(instance.zone)
     const entry = base(`cloudaudit.googleapis.com%2F${log}`)
@@ -102,14 +104,14 @@ export function createAuditLog(
       operation: {
         id: `systemevent-${entry.insertId}`,
         producer: methodName.replace(/^v1\./, ''),
-        ...(log === 'system_event' ? { first: true } : {}),
-        last: true,
+        ...(log === 'system_event' || when === 'first' ? { first: true } : {}),
+        ...(when === 'first' ? {} : { last: true }),
       },
     })
   }
 
   return {
-    activity: (instance, method) => audit(instance, method, 'activity'),
+    activity: (instance, method, when) => audit(instance, method, 'activity', when),
     system: (instance, method) => audit(instance, method, 'system_event'),
     backendHealth(transition) {
       emit({

@@ -157,7 +157,10 @@ describe('instances', () => {
     await done(await clients.instances.delete(about))
     await expect(clients.instances.get(about)).rejects.toMatchObject({ code: 404 })
     expect(open.entries.map((entry) => entry.protoPayload?.['methodName'])).toEqual(
-      ['insert', 'stop', 'start', 'reset', 'delete'].map((verb) => `v1.compute.instances.${verb}`),
+      // Stopping and deleting take their time: an entry when they begin, one when they are done.
+      ['insert', 'stop', 'stop', 'start', 'reset', 'delete', 'delete'].map(
+        (verb) => `v1.compute.instances.${verb}`,
+      ),
     )
   })
 

@@ -5,6 +5,7 @@ import { get } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import { createIdentitySigner, type IdentitySigner } from '#emulator/google/identity.ts'
@@ -69,14 +70,14 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true })
 })
 
-async function start(saved?: unknown): Promise<void> {
+async function start(saved?: unknown, env: Record<string, string> = {}): Promise<void> {
   const clock = createSystemClock()
   const machines = createProcessMachines({
     project: PROJECT,
     projectNumber: '1234',
     dir,
     command: [process.execPath, FAKE_AGENT],
-    env: { WHERRY_VPC_URL: vpcServer.url },
+    env: { WHERRY_VPC_URL: vpcServer.url, ...env },
     identity,
     clock,
     log: createMemoryLog(),
@@ -93,11 +94,11 @@ const healthy = () =>
     .toEqual([true, true])
 
 /** Asks the load balancer on a connection of its own; answers the VM's name. */
-function ask(): Promise<string> {
+function ask(path = '/'): Promise<string> {
   const [listener] = open.emulator.listeners()
   if (!listener) throw new Error('no listener')
   return new Promise((resolve, reject) => {
-    const to = { host: listener.host, port: listener.hostPort, agent: false, path: '/' }
+    const to = { host: listener.host, port: listener.hostPort, agent: false, path }
     const request = get(to, (response) => {
       let text = ''
       response.on('data', (chunk: Buffer) => (text += chunk.toString()))
@@ -198,6 +199,66 @@ test('a connection to a VM that becomes unhealthy is cut', async () => {
   const [vm] = await vms()
   vpc.remove(vm?.name ?? '', `${vm?.internalIp}:10250/tcp`)
   expect(await cut).toBe('ECONNRESET')
+})
+
+test('a VM that stands still is taken out of rotation, and comes back when it goes on', async () => {
+  await google.compute.applyInstanceGroup(GROUP)
+  await google.compute.applyLoadBalancer(BALANCER)
+  await healthy()
+  await expect.poll(async () => (await askers(4)).size, { timeout: 20_000 }).toBe(2)
+  const [first, second] = await vms()
+  open.emulator.hangVm(first?.name ?? '')
+  expect(open.emulator.vms()).toEqual([
+    { name: first?.name, status: 'RUNNING', isHung: true },
+    { name: second?.name, status: 'RUNNING', isHung: false },
+  ])
+  await expect
+    .poll(async () => (await vms()).map(({ isHealthy }) => isHealthy), { timeout: 20_000 })
+    .toEqual([false, true])
+  // The load balancer has a check of its own.
+  await expect
+    .poll(() => askers(6).catch(() => undefined), { timeout: 20_000 })
+    .toEqual(new Map([[second?.name, 6]]))
+  const states = open.entries.flatMap(({ jsonPayload }) =>
+    Object.values<unknown>(jsonPayload ?? {}),
+  )
+  expect(states).toContainEqual(expect.objectContaining({ detailedHealthState: 'TIMEOUT' }))
+  open.emulator.resumeVm(first?.name ?? '')
+  await healthy()
+  await expect.poll(async () => (await askers(4)).size, { timeout: 20_000 }).toBe(2)
+  // The same incarnation: nobody has replaced it meanwhile.
+  expect((await vms()).map(({ id }) => id)).toEqual([first?.id, second?.id])
+})
+
+test('a preempted VM is announced at once, and gets traffic until it is unwell; answers under way arrive', async () => {
+  await open.close()
+  await start(undefined, { FAKE_DRAIN_MS: '5000' })
+  await google.compute.applyInstanceGroup(GROUP)
+  await google.compute.applyLoadBalancer(BALANCER)
+  await healthy()
+  await expect.poll(async () => (await askers(4)).size, { timeout: 20_000 }).toBe(2)
+  const [first, second] = await vms()
+  const gone = open.emulator.preempt(first?.name ?? '')
+  await expect.poll(async () => (await vms())[0]?.status).toBe('STOPPING')
+  expect(open.entries.map(({ protoPayload }) => protoPayload?.['methodName'])).toContain(
+    'compute.instances.preempted',
+  )
+  expect((await askers(2)).size).toBe(2)
+  let failed = 0
+  const names = new Set<string>()
+  const asking: Promise<void>[] = []
+  for (const until = Date.now() + 4000; Date.now() < until; await sleep(20)) {
+    asking.push(
+      ask('/slow').then(
+        (name) => void names.add(name),
+        () => void failed++,
+      ),
+    )
+  }
+  await Promise.all(asking)
+  expect([failed, names]).toEqual([0, new Set([first?.name, second?.name])])
+  expect(await askers(4)).toEqual(new Map([[second?.name, 4]]))
+  await gone
 })
 
 test('VMs, groups and addresses outlive a restart of the emulator', async () => {

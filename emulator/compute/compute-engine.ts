@@ -14,7 +14,7 @@ import { addForwardingRuleRoutes } from './forwarding-rules.ts'
 import { GoogleError, resourceNotFound } from './google-error.ts'
 import { createGroupLoop } from './group-loop.ts'
 import { addHealthCheckRoutes } from './health-checks.ts'
-import { createHealthChecker } from './health-checker.ts'
+import { createHealthChecker, isPoweredOn } from './health-checker.ts'
 import { addInstanceGroupManagerRoutes } from './instance-group-managers.ts'
 import { addInstanceTemplateRoutes } from './instance-templates.ts'
 import { createInstances } from './instances.ts'
@@ -79,6 +79,8 @@ export interface VmState {
   isHung: boolean
 }
 
+/** Google's is 30 s for Spot VMs and 120 s for others; nobody waits for two minutes at a desk. */
+const SHUTDOWN_GRACE_MS = 30_000
 const DEFAULT_QUOTAS: Quotas = { INSTANCES: 200, CPUS: 1000, STATIC_ADDRESSES: 100 }
 
 export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeEmulator {
@@ -111,7 +113,7 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
       log.warn('a log entry was not published', { error })
     })
   })
-  const shutdownGraceMs = options.shutdownGraceMs ?? 10_000
+  const shutdownGraceMs = options.shutdownGraceMs ?? SHUTDOWN_GRACE_MS
   const power = createPower({ ctx, machines, vpc, audit, shutdownGraceMs })
   const instances = createInstances(ctx, power, audit)
   const loop = createGroupLoop({ ctx, instances, power, audit })
@@ -121,10 +123,10 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
 
   power.onChange((path) => {
     checker.refresh()
-    if (state.instances[path]?.status !== 'RUNNING') balancers.dropConnections(path)
+    if (!isPoweredOn(state.instances[path])) balancers.dropConnections(path)
   })
   checker.onChange((path, to) => {
-    if (isOutOfService(to)) balancers.dropConnections(path)
+    if (isOutOfService(to)) balancers.endConnections(path)
   })
 
   const routes = new Hono()

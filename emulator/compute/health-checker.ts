@@ -83,6 +83,7 @@ export function createHealthChecker({ ctx, vpc, audit }: Deps): HealthChecker {
       const check = wish && state.healthChecks[wish.check]
       const instance = wish && state.instances[wish.instance]
       if (!check || !instance) return
+      const next = clock.now() + check.checkIntervalSec * 1000
       const why = await probe(check, instance, vpc)
       if (signal.aborted) return
       successes = why === undefined ? successes + 1 : 0
@@ -92,7 +93,8 @@ export function createHealthChecker({ ctx, vpc, audit }: Deps): HealthChecker {
       else if (failures >= check.unhealthyThreshold && !isBooting) {
         become(prober, why === TIMED_OUT ? 'TIMEOUT' : 'UNHEALTHY', why ?? '')
       }
-      await clock.sleep(check.checkIntervalSec * 1000, signal)
+      // The interval is from the start of a probe to the start of the next, whatever it took.
+      await clock.sleep(Math.max(0, next - clock.now()), signal)
     }
   }
 
@@ -140,7 +142,7 @@ function wishesOf(ctx: Context): Wish[] {
   const add = (kind: Wish['kind'], manager: string, link: string): void => {
     const check = pathOf(link, 'healthCheck')
     for (const instance of runningMembers(ctx, manager)) {
-      if (state.instances[instance]?.status !== 'RUNNING') continue
+      if (!isPoweredOn(state.instances[instance])) continue
       wishes.push({ kind, check, instance, group: nameOf(manager) })
     }
   }
@@ -153,6 +155,11 @@ function wishesOf(ctx: Context): Wish[] {
     }
   }
   return wishes
+}
+
+/** A VM that shuts down is probed, and gets traffic, until it fails its checks or is off. */
+export function isPoweredOn(instance: Instance | undefined): instance is Instance {
+  return instance?.status === 'RUNNING' || instance?.status === 'STOPPING'
 }
 
 const TIMED_OUT = 'Connection timed out'

@@ -6,6 +6,7 @@ import { fnv32 } from '#shared/hash.ts'
 import type { HealthState } from './audit-log.ts'
 import { managerPathOf } from './backend-services.ts'
 import type { Context } from './context.ts'
+import { isPoweredOn } from './health-checker.ts'
 import { runningMembers } from './instance-group-managers.ts'
 import { nameOf, pathOf } from './links.ts'
 import type { HealthOf } from './managed-instances.ts'
@@ -29,8 +30,14 @@ export interface LoadBalancers {
   /** Makes the listeners what the forwarding rules say; resolves when they listen. */
   refresh: () => Promise<void>
   listeners: () => Listener[]
-  /** A VM is gone or unhealthy: its connections are cut, so that clients connect anew. */
+  /** A VM is gone: its connections are cut, so that clients connect anew. */
   dropConnections(instance: string): void
+  /**
+   * A VM is unhealthy: its connections are not kept (NEVER_PERSIST). What clients send goes to other
+   * VMs, which know nothing of it; an answer that is on its way already does not come through here
+   * and arrives.
+   */
+  endConnections(instance: string): void
   close(): Promise<void>
 }
 
@@ -48,6 +55,8 @@ interface Open {
 
 /** A VM on this machine answers within this, or it does not answer. */
 const CONNECT_TIMEOUT_MS = 1000
+/** An answer that takes longer needs the client's acknowledgements, and those go astray. */
+const LINGER_MS = 1000
 
 export function createLoadBalancers({ ctx, vpc, healthOf }: Deps): LoadBalancers {
   const { state, log } = ctx
@@ -121,7 +130,7 @@ export function createLoadBalancers({ ctx, vpc, healthOf }: Deps): LoadBalancers
       .flatMap((backend) => runningMembers(ctx, managerPathOf(backend.group)))
       .flatMap((path): [string, Instance][] => {
         const instance = state.instances[path]
-        return instance?.status === 'RUNNING' ? [[path, instance]] : []
+        return isPoweredOn(instance) ? [[path, instance]] : []
       })
     const healthy = all.filter(([path]) =>
       service.healthChecks.every((link) => healthOf(pathOf(link, 'check'), path) === 'HEALTHY'),
@@ -154,8 +163,14 @@ export function createLoadBalancers({ ctx, vpc, healthOf }: Deps): LoadBalancers
     },
     listeners: () => [...open.values()].map(({ listener }) => listener),
     dropConnections(instance) {
-      for (const socket of connections.get(instance) ?? []) socket.resetAndDestroy()
+      cut(connections.get(instance))
       connections.delete(instance)
+    },
+    endConnections(instance) {
+      const ended = connections.get(instance)
+      connections.delete(instance)
+      for (const socket of ended ?? []) socket.once('data', () => socket.resetAndDestroy())
+      setTimeout(() => cut(ended), LINGER_MS).unref()
     },
     async close() {
       await pending.catch(() => {})
@@ -163,6 +178,10 @@ export function createLoadBalancers({ ctx, vpc, healthOf }: Deps): LoadBalancers
       open.clear()
     },
   }
+}
+
+function cut(sockets: Iterable<Socket> | undefined): void {
+  for (const socket of sockets ?? []) socket.resetAndDestroy()
 }
 
 /** True for the states in which a passthrough load balancer sends a VM nothing more. */

@@ -121,9 +121,9 @@ export function createPower(deps: Deps): Power {
     )
   })
 
-  function told(path: string, method: ActivityMethod): void {
+  function told(path: string, method: ActivityMethod, when?: 'first' | 'last'): void {
     const instance = ctx.state.instances[path]
-    if (instance) audit.activity(instance, method)
+    if (instance) audit.activity(instance, method, when)
   }
 
   return {
@@ -131,14 +131,20 @@ export function createPower(deps: Deps): Power {
     stop: (path) =>
       inTurn(path, async () => {
         if (ctx.state.instances[path]?.status === 'TERMINATED') return
-        await powerOff(path, 'stop')
+        const off = powerOff(path, 'stop')
+        told(path, 'v1.compute.instances.stop', 'first')
+        await off
         told(path, 'v1.compute.instances.stop')
       }),
     remove: (path) =>
       inTurn(path, async () => {
         const instance = ctx.state.instances[path]
         if (!instance) return
-        if (instance.status !== 'TERMINATED') await powerOff(path, 'stop')
+        if (instance.status !== 'TERMINATED') {
+          const off = powerOff(path, 'stop')
+          told(path, 'v1.compute.instances.delete', 'first')
+          await off
+        }
         await machines.deleteDisk(instance.name)
         delete ctx.state.instances[path]
         audit.activity(instance, 'v1.compute.instances.delete')
@@ -157,8 +163,11 @@ export function createPower(deps: Deps): Power {
       }),
     preempt: (path) =>
       inTurn(path, async () => {
-        const instance = await powerOff(path, 'stop')
+        // The notice: the guest learns of it by ACPI, whoever listens by the log.
+        const off = powerOff(path, 'stop')
+        const instance = ctx.state.instances[path]
         if (instance) audit.system(instance, 'compute.instances.preempted')
+        await off
       }),
     onChange(listener) {
       listeners.push(listener)

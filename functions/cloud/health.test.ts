@@ -77,13 +77,13 @@ beforeEach(async () => {
   vm = instance?.name ?? ''
 })
 
-/** One pass; at its second look the health is `then`. Answers what is believed and how often was asked. */
-async function look(first: Health, then: Health): Promise<{ believed: Health; looks: number }> {
+/** One pass; at its second look the health is `second`. Answers what is believed and how often was asked. */
+async function look(first: Health, second: Health): Promise<{ believed: Health; looks: number }> {
   compute.setHealth(vm, first)
   const before = looks()
   const handled = cloud.handle(CLUSTER)
   await clock.advance(INTERVAL_SECONDS * 1000 - 1)
-  compute.setHealth(vm, then)
+  compute.setHealth(vm, second)
   await clock.advance(1)
   await handled
   return { believed: await believed(), looks: looks() - before }
@@ -92,29 +92,30 @@ async function look(first: Health, then: Health): Promise<{ believed: Health; lo
 const looks = (): number => compute.calls.filter((call) => call.startsWith('listInstances')).length
 
 async function believed(): Promise<Health> {
-  const pool: NodePool | undefined = await store.get(CLUSTER, POOL_KEY)
+  const pool = (await store.get(CLUSTER, POOL_KEY)) as NodePool | undefined
   return pool?.status?.instances?.[0]?.isHealthy
 }
 
-const cases: { before: Health; first: Health; then: Health; believed: Health; looks: number }[] = [
-  { before: undefined, first: undefined, then: undefined, believed: undefined, looks: 1 },
-  { before: undefined, first: true, then: true, believed: true, looks: 1 },
-  { before: undefined, first: false, then: false, believed: false, looks: 2 },
-  { before: true, first: true, then: true, believed: true, looks: 1 },
-  { before: true, first: false, then: false, believed: false, looks: 2 },
-  { before: true, first: false, then: true, believed: true, looks: 2 },
-  { before: true, first: undefined, then: undefined, believed: undefined, looks: 1 },
-  { before: false, first: false, then: false, believed: false, looks: 1 },
-  { before: false, first: true, then: true, believed: true, looks: 2 },
-  { before: false, first: true, then: false, believed: false, looks: 2 },
-]
+const cases: { before: Health; first: Health; second: Health; believed: Health; looks: number }[] =
+  [
+    { before: undefined, first: undefined, second: undefined, believed: undefined, looks: 1 },
+    { before: undefined, first: true, second: true, believed: true, looks: 1 },
+    { before: undefined, first: false, second: false, believed: false, looks: 2 },
+    { before: true, first: true, second: true, believed: true, looks: 1 },
+    { before: true, first: false, second: false, believed: false, looks: 2 },
+    { before: true, first: false, second: true, believed: true, looks: 2 },
+    { before: true, first: undefined, second: undefined, believed: undefined, looks: 1 },
+    { before: false, first: false, second: false, believed: false, looks: 1 },
+    { before: false, first: true, second: true, believed: true, looks: 2 },
+    { before: false, first: true, second: false, believed: false, looks: 2 },
+  ]
 
 describe('a VM whose health was', () => {
   test.each(cases)(
-    '$before, is $first and then $then, is $believed after $looks looks',
-    async ({ before, first, then, ...expected }) => {
+    '$before, is $first and then $second, is $believed after $looks looks',
+    async ({ before, first, second, ...expected }) => {
       if (before !== undefined) await look(before, before)
-      expect(await look(first, then)).toEqual(expected)
+      expect(await look(first, second)).toEqual(expected)
     },
   )
 })

@@ -25,6 +25,9 @@ const METHODS = new Set([
   'v1.compute.instances.stop',
 ])
 
+/** Of these the beginning matters too. */
+const ENDINGS = new Set(['v1.compute.instances.delete', 'v1.compute.instances.stop'])
+
 /** Undefined for what is not understood or tells nothing about a VM. */
 export function readLogEntry(data: string): Signal | undefined {
   const entry = parse(data)
@@ -36,9 +39,11 @@ function auditSignal(entry: Record<string, unknown>): Signal | undefined {
   const payload = recordOf(entry, 'protoPayload')
   const method = textOf(payload, 'methodName').replace(/^beta\./, 'v1.')
   if (!METHODS.has(method)) return undefined
-  // The first of two entries of one operation: nothing has happened yet.
+  // The first of two entries of one operation: nothing has happened yet, but what begins to end is
+  // best known before it has ended.
   const operation = recordOf(entry, 'operation')
-  if (operation['first'] === true && operation['last'] !== true) return undefined
+  const isBeginning = operation['first'] === true && operation['last'] !== true
+  if (isBeginning && !ENDINGS.has(method)) return undefined
   const [, name] = /\/instances\/([^/]+)$/.exec(textOf(payload, 'resourceName')) ?? []
   return name ? { name, what: method } : undefined
 }

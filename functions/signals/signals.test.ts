@@ -48,6 +48,11 @@ describe('a log entry', () => {
       name: VM,
     },
     {
+      of: 'the beginning of a stop',
+      data: entry((log) => log.activity(instance, 'v1.compute.instances.stop', 'first')),
+      name: VM,
+    },
+    {
       of: 'a host error',
       data: entry((log) => log.system(instance, 'compute.instances.hostError')),
       name: VM,
@@ -81,14 +86,8 @@ describe('a log entry', () => {
       }),
     },
     {
-      of: 'the first of two entries',
-      data: JSON.stringify({
-        operation: { first: true },
-        protoPayload: {
-          methodName: 'v1.compute.instances.stop',
-          resourceName: `projects/p/zones/z/instances/${VM}`,
-        },
-      }),
+      of: 'the beginning of a start',
+      data: entry((log) => log.activity(instance, 'v1.compute.instances.start', 'first')),
     },
     {
       of: 'a probe without a group',

@@ -1,6 +1,7 @@
 // Plays the node agent for tests of the machines: says what it was given in `<state dir>/report.json`,
 // starts a "container" that leaves the process group and one that loses its parent, registers its
-// /healthz in the VPC, and ends when its standard input closes.
+// /healthz in the VPC, and ends when its standard input closes. Told to shut down it ends at once, or after
+// FAKE_DRAIN_MS, unwell meanwhile; /slow is answered after 700 ms.
 
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -22,8 +23,12 @@ const container = spawn(process.execPath, ['-e', sleeper], {
   env: { WHERRY_CONTAINER_ID: `${owner}.1`, HOSTNAME: 'pod-1' },
 })
 const [name, ip] = [await ask('instance/name'), await ask('instance/network-interfaces/0/ip')]
+let isDraining = false
 const server = createServer((request, response) => {
-  response.end(request.url === '/healthz' ? 'ok' : `${name}\n`)
+  if (request.url === '/healthz' && isDraining) response.statusCode = 503
+  const answer = () => response.end(request.url === '/healthz' ? 'ok' : `${name}\n`)
+  if (request.url === '/slow') setTimeout(answer, 700)
+  else answer()
 })
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
 if (vpc) {
@@ -36,7 +41,10 @@ if (vpc) {
 }
 process.on('SIGTERM', () => {
   writeFileSync(join(dir, 'stopped'), 'politely')
-  process.exit(0)
+  isDraining = true
+  const drainMs = Number(process.env.FAKE_DRAIN_MS ?? 0)
+  if (drainMs > 0) setTimeout(() => process.exit(0), drainMs)
+  else process.exit(0)
 })
 process.stdin.resume()
 process.stdin.on('end', () => {
