@@ -94,10 +94,12 @@ describe('what a page names exists', () => {
 
   test('links and pictures', () => {
     const found = [...PAGES, ...RECORDS, 'docs/decisions/README.md'].flatMap((page) =>
-      [...read(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, target = '']) => ({
-        page,
-        target,
-      })),
+      [...read(page).matchAll(/(?:\]\((?!https?:|#)|\bsrc=")([^)#\s"]+)/g)].map(
+        ([, target = '']) => ({
+          page,
+          target,
+        }),
+      ),
     )
     expect(found.length).toBeGreaterThan(20)
     const missing = found.filter(
