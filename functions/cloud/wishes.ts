@@ -6,6 +6,7 @@ import {
   LOAD_BALANCER_FINALIZER,
   NODE_POOL_FINALIZER,
   NODE_POOL_LABEL,
+  SPOT_LABEL,
   type NodePool,
 } from '#shared/api/node-pool.ts'
 import type { Service } from '#shared/api/service.ts'
@@ -69,7 +70,12 @@ export function groupSpec(
   if (!name) return undefined
   if (!token) return 'Secret kube-system/wherry-agent-token has no token'
   const { nodeCount, zone, machineType, diskSizeGb, spot } = pool.spec
-  const labels = { ...pool.spec.labels, [NODE_POOL_LABEL]: pool.metadata.name }
+  const labels = {
+    ...pool.spec.labels,
+    [NODE_POOL_LABEL]: pool.metadata.name,
+    // People choose spot VMs by it: nodeSelector, tolerations' docs.
+    ...(spot ? { [SPOT_LABEL]: 'true' } : {}),
+  }
   return {
     name,
     zone,

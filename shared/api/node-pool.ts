@@ -60,6 +60,9 @@ export const NODE_POOL_FINALIZER = 'container.wherry.dev/instance-group'
 /** Node label that names the pool, as on GKE. */
 export const NODE_POOL_LABEL = 'cloud.google.com/gke-nodepool'
 
+/** Node label of spot VMs, as on GKE. */
+export const SPOT_LABEL = 'cloud.google.com/gke-spot'
+
 /** Finalizer of a Service of type LoadBalancer, as Kubernetes' service controller sets it. */
 export const LOAD_BALANCER_FINALIZER = 'service.kubernetes.io/load-balancer-cleanup'
 

@@ -141,6 +141,44 @@ describe.skipIf(!HAS_GCLOUD)('with the real gcloud', () => {
     }
   }, 150_000)
 
+  test('the flags of create reach the nodes; labels, pools, upgrade, credentials, create-auto', async () => {
+    await must(
+      'gcloud container clusters create flags --num-nodes 1 --zone us-east1-c --spot --machine-type e2-small --node-labels tier=b --node-taints only=batch:NoSchedule --disk-size 50 --labels team=x --enable-autoscaling --min-nodes 1 --max-nodes 3',
+    )
+    const node = JSON.parse((await must('kubectl get nodes -o json')).stdout).items[0]
+    expect(node.metadata.labels).toMatchObject({ tier: 'b', 'cloud.google.com/gke-spot': 'true' })
+    expect(node.spec.taints).toEqual([{ key: 'only', value: 'batch', effect: 'NoSchedule' }])
+    await must('gcloud container clusters update flags --zone us-east1-c --update-labels team=y')
+    const described = JSON.parse(
+      (await must('gcloud container clusters describe flags --zone us-east1-c --format json'))
+        .stdout,
+    )
+    expect(described).toMatchObject({
+      resourceLabels: { team: 'y' },
+      nodePools: [
+        {
+          config: { machineType: 'e2-small', diskSizeGb: 50, spot: true },
+          autoscaling: { enabled: true, minNodeCount: 1, maxNodeCount: 3 },
+        },
+      ],
+    })
+    await must('gcloud container clusters upgrade flags --zone us-east1-c --master --quiet')
+    await must(
+      'gcloud container node-pools create p2 --cluster flags --zone us-east1-c --num-nodes 0',
+    )
+    await must('gcloud container node-pools delete p2 --cluster flags --zone us-east1-c --quiet')
+    await must('gcloud container clusters get-credentials flags --zone us-east1-c')
+    expect((await must('kubectl config current-context')).stdout).toBe(
+      'gke_demo-wherry_us-east1-c_flags\n',
+    )
+    await must('gcloud container clusters create-auto auto --region us-east1 --async')
+    expect((await must('gcloud container clusters list')).stdout).toMatch(/^auto\s+us-east1\s/m)
+    await Promise.all([
+      must('gcloud container clusters delete flags --zone us-east1-c --quiet'),
+      must('gcloud container clusters delete auto --region us-east1 --quiet'),
+    ])
+  }, 150_000)
+
   test('what is refused, and how', async () => {
     const twice = await run(
       'gcloud container clusters create test-cluster --num-nodes 1 --zone us-east1-c',
@@ -160,7 +198,10 @@ describe.skipIf(!HAS_GCLOUD)('with the real gcloud', () => {
     })
     expect(stranger.code).toBe(1)
     expect(stranger.stderr).toContain('invalid authentication credentials')
-    const intruder = await run('kubectl get pods', { CLOUDSDK_AUTH_ACCESS_TOKEN: 'wrong' })
+    const intruder = await run(
+      'kubectl --context gke_demo-wherry_us-east1-c_test-cluster get pods',
+      { CLOUDSDK_AUTH_ACCESS_TOKEN: 'wrong' },
+    )
     expect(intruder.stderr).toContain('You must be logged in to the server')
   }, 90_000)
 
