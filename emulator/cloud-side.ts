@@ -31,7 +31,7 @@ interface CloudSideOptions {
   saved: unknown
   onChange(): void
   /** Answers what is not Compute's: the GKE API. Asked for at each request. */
-  rest(): Hono
+  rest(): Pick<Hono, 'fetch'>
   /** For faults on request (faults.ts). */
   adminToken: string
   pods(): Promise<FaultPod[]>

@@ -19,15 +19,17 @@ interface DeliveriesOptions {
   log: Log
   reconcile: OnMessage
   cloud: OnMessage
+  deploys: OnMessage
   signals: OnMessage
   sweep(): Promise<void>
 }
 
-type PushedFunction = 'reconcile' | 'cloud' | 'signals'
+type PushedFunction = 'reconcile' | 'cloud' | 'deploys' | 'signals'
 
 const TOPIC_OF: Record<PushedFunction, Topic> = {
   reconcile: TOPICS.changes,
   cloud: TOPICS.cloud,
+  deploys: TOPICS.deploys,
   signals: TOPICS.signals,
 }
 
@@ -43,6 +45,7 @@ export async function startDeliveries(options: DeliveriesOptions): Promise<() =>
     functions: {
       reconcile: eventFunction('reconcile', options.reconcile, log),
       cloud: eventFunction('cloud', options.cloud, log),
+      deploys: eventFunction('deploys', options.deploys, log),
       signals: eventFunction('signals', options.signals, log),
     },
   })

@@ -11,9 +11,11 @@ import type { LiveViews } from '#functions/cluster/live-view.ts'
 import {
   composeApi,
   composeCloud,
+  composeDeploys,
   composeReconcile,
   composeSignals,
   composeSweep,
+  composeWebhook,
   type ApiOptions,
   type Ports,
 } from '#functions/compose.ts'
@@ -31,6 +33,7 @@ import { createClusterEndpoints, type ClusterEndpoints } from './cluster-endpoin
 import { localAgents, localAuthentication, localProbes } from './control-plane.ts'
 import { startDeliveries } from './deliveries.ts'
 import type { FaultPod } from './faults.ts'
+import { createLocalGithub, type LocalGithub } from './github/local-github.ts'
 import { createIdentitySigner, type IdentitySigner } from './google/identity.ts'
 import type { Home } from './home.ts'
 import { createKeeper, type Keeper } from './keeper.ts'
@@ -120,6 +123,7 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
 
   const parts: {
     gke?: ReturnType<typeof createGke>
+    github?: LocalGithub
     compute?: () => unknown
     changed?: () => void
   } = {}
@@ -151,8 +155,11 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
     pods: () => podsOfAll(views),
     onChange: () => keeper.changed(),
     rest: () => {
-      if (!parts.gke) throw new Error('the GKE API is not up yet')
-      return parts.gke
+      const { gke, github } = parts
+      if (!gke || !github) throw new Error('the GKE API is not up yet')
+      return {
+        fetch: (request) => (github.isAbout(request) ? github.app : gke).fetch(request),
+      }
     },
   })
   ends.add(() => cloud.stop())
@@ -170,6 +177,14 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
   const ports: Ports = { store: backend.store, bus: backend.bus, timers, compute, clock, log }
   const endpoints = openApi({ ports, views, backend, cloud, authority, identity, home, adminToken })
   ends.add(() => endpoints.close())
+  const github = createLocalGithub({
+    clock,
+    adminToken,
+    origin: () => cloud.url,
+    file: home.path('github.json'),
+    webhook: composeWebhook(ports, views),
+  })
+  parts.github = github
   const gke: GkeDeps = { ...ports, views, access: (cluster) => endpoints.access(cluster) }
   parts.gke = createGke({
     ...gke,
@@ -191,11 +206,16 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
         project: PROJECT,
         pubsubHost: backend.pubsubHost,
         ...functionsOf(ports, { endpoints, authority }),
+        deploys: composeDeploys(ports, {
+          githubUrl: github.urlOf,
+          urlOfAddress: (address, port) => urlOf(cloud.compute.listeners(), address, port),
+          agentEndpoint: (deployViews) => localAgents(deployViews, cloud.vpc),
+        }),
       }),
     )
     await cloud.compute.start()
     await keep(keeper, ends)
-    note('api, reconcile, cloud, signals, sweep')
+    note('api, reconcile, cloud, deploys, signals, sweep')
   })
   return {
     backend,

@@ -17,7 +17,8 @@ import { schedulerProbe } from './api/scheduler-probe.ts'
 import { createLiveViews } from './cluster/create-live-views.ts'
 import type { LiveViews } from './cluster/live-view.ts'
 import { clusterPath, isGooglePath, splitClusterPath } from './cluster-path.ts'
-import { composeApi, type ApiOptions } from './compose.ts'
+import { composeApi, composeWebhook, type ApiOptions } from './compose.ts'
+import { WEBHOOK_PATH } from './deploys/webhook.ts'
 import { createGke } from './gke/app.ts'
 import { createPeople, type PeopleDeps } from './people.ts'
 
@@ -56,6 +57,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
     agentEndpoint: agentsInVpc(views),
   }
   const kubernetes = composeApi(deps, options)
+  const webhook = composeWebhook(deps, views)
   const gke = createGke({
     ...deps,
     views,
@@ -71,6 +73,7 @@ export function createCloudApi(deps: CloudApiDeps): CloudApi {
   return {
     fetch: (request) => {
       const { pathname } = new URL(request.url)
+      if (pathname.startsWith(`${WEBHOOK_PATH}/`)) return webhook.fetch(request)
       return isGooglePath(pathname) ? gke.fetch(request) : kubernetes.fetch(request)
     },
     upgrade: createUpgrade({ ...deps, ...options }),

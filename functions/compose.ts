@@ -12,6 +12,10 @@ import { createApi } from './api/app.ts'
 import type { ApiDeps } from './api/deps.ts'
 import { createCloud, type CloudConfig } from './cloud/cloud.ts'
 import { createLiveViews } from './cluster/create-live-views.ts'
+import type { LiveViews } from './cluster/live-view.ts'
+import { createDeploys, createDeployWebhook } from './deploys/deploys.ts'
+import type { DeploysDeps } from './deploys/deps.ts'
+import { createLastLines } from './deploys/last-lines.ts'
 import { createReconcile } from './reconcile/reconcile.ts'
 import { createSignals } from './signals/signals.ts'
 import { createSweep } from './sweep/sweep.ts'
@@ -51,6 +55,30 @@ export function composeReconcile(ports: Omit<Ports, 'compute'>): OnMessage {
 export function composeCloud(ports: Ports, config: CloudConfig): OnMessage {
   const cloud = createCloud({ ...ports, views: createLiveViews(ports), config })
   return (message) => forCluster(message, (cluster) => cloud.handle(cluster))
+}
+
+/** Logs of failing pods are left out where no agent can be reached. */
+export function composeDeploys(
+  ports: Omit<Ports, 'compute'>,
+  options: Pick<DeploysDeps, 'githubUrl' | 'urlOfAddress'> & {
+    agentEndpoint?: (views: LiveViews) => ApiDeps['agentEndpoint']
+  },
+): OnMessage {
+  const views = createLiveViews(ports)
+  const { agentEndpoint, ...settings } = options
+  const endpoint = agentEndpoint?.(views)
+  const deploys = createDeploys({
+    ...ports,
+    ...settings,
+    views,
+    ...(endpoint ? { lastLines: createLastLines(endpoint) } : {}),
+  })
+  return (message) => forCluster(message, (cluster) => deploys.handle(cluster))
+}
+
+/** GitHub's webhook, beside the API: the same views serve both. */
+export function composeWebhook(ports: Basics, views: LiveViews): Hono {
+  return createDeployWebhook({ ...ports, views })
 }
 
 export function composeSignals(ports: Basics): OnMessage {

@@ -2,7 +2,7 @@
 // test compares the two. Each function's variables are read and checked once, before its first call.
 
 /** The deployed functions, by the name of their entry point. */
-export const FUNCTIONS = ['api', 'reconcile', 'cloud', 'signals', 'sweep'] as const
+export const FUNCTIONS = ['api', 'reconcile', 'cloud', 'deploys', 'signals', 'sweep'] as const
 
 export type FunctionName = (typeof FUNCTIONS)[number]
 
@@ -17,8 +17,8 @@ interface Variable {
 }
 
 const EVERY = FUNCTIONS
-const CALLED_BY_GOOGLE = ['reconcile', 'cloud', 'signals', 'sweep'] as const
-const WITH_TIMERS = ['reconcile', 'cloud', 'sweep'] as const
+const CALLED_BY_GOOGLE = ['reconcile', 'cloud', 'deploys', 'signals', 'sweep'] as const
+const WITH_TIMERS = ['reconcile', 'cloud', 'deploys', 'sweep'] as const
 
 const PROJECT = /^[a-z][a-z0-9-]{4,28}[a-z0-9]$/
 const NAME = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/
@@ -77,6 +77,12 @@ export const VARIABLES = {
     readBy: ['cloud'],
     pattern: /^([1-9]|[1-9]\d|[12]\d\d|300)$/,
     fallback: '1',
+  },
+  WHERRY_GITHUB_URL: {
+    what: 'GitHub’s API: another one than github.com’s for GitHub Enterprise Server',
+    readBy: ['deploys'],
+    pattern: /^https:\/\/[a-z0-9.-]+(:\d+)?(\/[a-z0-9/]+)?$/,
+    fallback: 'https://api.github.com',
   },
   WHERRY_GOOGLE_DOUBLE: {
     what: 'for tests: a stand-in for Google’s identity services, on loopback, beside an emulator',

@@ -21,6 +21,7 @@ import { createCloudApi } from './cloud-api.ts'
 import { clusterPath } from './cluster-path.ts'
 import {
   composeCloud,
+  composeDeploys,
   composeReconcile,
   composeSignals,
   composeSweep,
@@ -72,6 +73,12 @@ export async function reconcile(request: PushRequest, response: PushResponse): P
 export async function cloud(request: PushRequest, response: PushResponse): Promise<void> {
   composed.cloud ??= openCloud()
   await composed.cloud(request, response)
+}
+
+/** Pub/Sub pushes `wherry-deploys` here. */
+export async function deploys(request: PushRequest, response: PushResponse): Promise<void> {
+  composed.deploys ??= openDeploys()
+  await composed.deploys(request, response)
 }
 
 /** Pub/Sub pushes `wherry-signals` here. */
@@ -160,6 +167,13 @@ function openCloud(): PushFunction {
     pubsubProject: project,
     healthCheckIntervalSeconds: Number(env.WHERRY_HEALTH_CHECK_SECONDS),
   })
+  return onPush(ports, env, handle)
+}
+
+function openDeploys(): PushFunction {
+  const env = readEnvironment(process.env, [...PUSHED, ...WITH_TIMERS, 'WHERRY_GITHUB_URL'])
+  const ports = { ...openBasics('deploys', env), ...openTimers(env) }
+  const handle = composeDeploys(ports, { githubUrl: () => env.WHERRY_GITHUB_URL })
   return onPush(ports, env, handle)
 }
 

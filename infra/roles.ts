@@ -12,6 +12,7 @@ export const PROJECT_ROLES: Partial<Record<Account, readonly string[]>> = {
   api: ['roles/datastore.user'],
   reconcile: ['roles/datastore.user'],
   cloud: ['roles/datastore.user'],
+  deploys: ['roles/datastore.user'],
   signals: ['roles/datastore.user'],
   sweep: ['roles/datastore.user'],
   nodes: ['roles/logging.logWriter', 'roles/monitoring.metricWriter'],
@@ -20,15 +21,16 @@ export const PROJECT_ROLES: Partial<Record<Account, readonly string[]>> = {
 
 /** Topics that a function publishes to. */
 export const PUBLISHES: Record<FunctionName, readonly Topic[]> = {
-  api: [TOPICS.changes, TOPICS.cloud],
-  reconcile: [TOPICS.nodes, TOPICS.cloud],
+  api: [TOPICS.changes, TOPICS.cloud, TOPICS.deploys],
+  reconcile: [TOPICS.nodes, TOPICS.cloud, TOPICS.deploys],
   cloud: [TOPICS.changes, TOPICS.cloud],
+  deploys: [TOPICS.changes],
   signals: [TOPICS.cloud],
-  sweep: [TOPICS.changes],
+  sweep: [TOPICS.changes, TOPICS.cloud, TOPICS.deploys, TOPICS.nodes],
 }
 
 /** Functions that set timers: they put tasks into the queue, as the timers' account. */
-export const SETS_TIMERS: readonly FunctionName[] = ['reconcile', 'cloud', 'sweep']
+export const SETS_TIMERS: readonly FunctionName[] = ['reconcile', 'cloud', 'deploys', 'sweep']
 
 /** What a VM's agent does with its own subscription. */
 export const NODE_PERMISSIONS = [

@@ -110,6 +110,7 @@ describe('what the code expects is declared', () => {
     expect(subscriptions).toMatchObject({
       reconcile: { topic: TOPICS.changes, is_ordered: true },
       cloud: { topic: TOPICS.cloud, is_ordered: true },
+      deploys: { topic: TOPICS.deploys, is_ordered: true },
       signals: { topic: TOPICS.signals, is_ordered: false },
     })
     const push = inner(one('google_pubsub_subscription', 'push'), 'push_config')
@@ -247,7 +248,7 @@ describe('everybody may do what he needs, and no more', () => {
     ])
     expect(open[0]?.body['role']).toBe('roles/run.invoker')
     const closed = one('google_cloud_run_v2_service_iam_member', 'invoker')
-    expect(closed['for_each']).toBe('${toset(["reconcile", "cloud", "signals", "sweep"])}')
+    expect(closed['for_each']).toBe('${toset(["reconcile", "cloud", "deploys", "signals", "sweep"])}')
     const { ingress_settings } = inner(one('google_cloudfunctions2_function'), 'service_config')
     expect(ingress_settings).toContain('ALLOW_INTERNAL_ONLY')
   })

@@ -52,7 +52,7 @@ export function createCredentials(clock: Clock, fetch: typeof globalThis.fetch):
     async tokenFor({ spec, metadata }, reader, url) {
       if (!spec.credentialsRef) return undefined
       const { name } = spec.credentialsRef
-      const secret = reader.get(keyOf('secrets', metadata.namespace, name)) as Secret | undefined
+      const secret: Secret | undefined = reader.get(keyOf('secrets', metadata.namespace, name))
       if (!secret)
         throw new GithubRefusal(401, `the Secret "${name}" of spec.credentialsRef is missing`)
       const token = textIn(secret, 'token')

@@ -119,8 +119,8 @@ async function commitAll(
   const state = stateOf(repository.status ?? {}, target)
   const { lastGood, previousGood, deploy } = state
   const former = await Promise.all(
-    [lastGood, deploy?.commit].map((commit) =>
-      commit ? readRelease(reader, repository, target, commit) : undefined,
+    [lastGood, deploy?.commit].map(async (commit) =>
+      commit ? readRelease(reader, repository, target, commit) : [],
     ),
   )
   const previous = former.flatMap((each) => each ?? [])

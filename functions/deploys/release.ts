@@ -34,7 +34,7 @@ export async function readRelease(
   target: Target,
   commit: string,
 ): Promise<Manifest[] | undefined> {
-  const secret = reader.get(releaseKey(repository, target, commit)) as Secret | undefined
+  const secret: Secret | undefined = reader.get(releaseKey(repository, target, commit))
   const data = secret?.data?.['manifests']
   if (secret?.type !== RELEASE_TYPE || !data) return undefined
   const text = await unpack(Buffer.from(data, 'base64'), { maxOutputLength: UNPACKED_MAX })

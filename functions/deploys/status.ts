@@ -16,8 +16,10 @@ export interface StatusDeps {
   newId: () => string
 }
 
-/** Who commits: news of this actor need not be told to it. */
+/** Who commits: news of this actor need not be told to the deploy function. */
 export const DEPLOY_ACTOR = 'function:deploys'
+/** News of this one must: its own message may be lost. */
+const WEBHOOK_ACTOR = 'webhook:github'
 
 const ATTEMPTS_MAX = 20
 
@@ -73,7 +75,7 @@ export async function updateStatus(
     try {
       await live.commit({
         id: deps.newId(),
-        cause: { actor: DEPLOY_ACTOR, verb, detail: key },
+        cause: { actor: verb === 'webhook' ? WEBHOOK_ACTOR : DEPLOY_ACTOR, verb, detail: key },
         writes: all,
       })
       return true

@@ -102,7 +102,7 @@ function webhookSecret(reader: Reader, { spec, metadata }: Repository): string |
   const reference = spec.webhookSecretRef
   if (!reference) return undefined
   const key = keyOf('secrets', metadata.namespace, reference.name)
-  const secret = reader.get(key) as Secret | undefined
+  const secret: Secret | undefined = reader.get(key)
   return secret && textIn(secret, reference.key ?? 'secret')
 }
 

@@ -1,4 +1,5 @@
-// Who must hear of what happened: nodes whose desired state has changed, and the cloud function.
+// Who must hear of what happened: nodes whose desired state has changed, the cloud function, and the
+// deploy function.
 
 import type { ConfigMap, Secret } from '#shared/api/config.ts'
 import type { EndpointSlice } from '#shared/api/endpoint-slice.ts'
@@ -7,6 +8,7 @@ import type { NodePool } from '#shared/api/node-pool.ts'
 import type { Node } from '#shared/api/node.ts'
 import { conditionOf } from '#shared/api/conditions.ts'
 import type { Pod } from '#shared/api/pod.ts'
+import { OWNER_ANNOTATION, REPOSITORIES } from '#shared/api/repository.ts'
 import type { Service } from '#shared/api/service.ts'
 import { isEqual } from '#shared/equal.ts'
 import { splitKey } from '#shared/key.ts'
@@ -20,16 +22,19 @@ export const EVERY_NODE = '*'
 
 /** The actor of the cloud function's own commits: it need not be told what it did. */
 const CLOUD_ACTOR = 'function:cloud'
+const DEPLOY_ACTOR = 'function:deploys'
 
 export interface Concerns {
   /** Names; EVERY_NODE stands for all. */
   nodes: Set<string>
   cloud: boolean
+  /** A Repository, or something that one has deployed. */
+  deploys: boolean
 }
 
 /** Nobody, so far. */
 export function noConcerns(): Concerns {
-  return { nodes: new Set(), cloud: false }
+  return { nodes: new Set(), cloud: false, deploys: false }
 }
 
 /** Everybody: what a start from nothing cannot rule out. */
@@ -39,7 +44,8 @@ export function allConcerns(reader: Reader): Concerns {
     reader.list('nodepools.container.wherry.dev').length > 0 ||
     services.some(({ spec }) => spec.type === 'LoadBalancer')
   const nodes = reader.list('nodes').length > 0 ? [EVERY_NODE] : []
-  return { nodes: new Set(nodes), cloud: needsCloud }
+  const deploys = reader.list(REPOSITORIES).length > 0
+  return { nodes: new Set(nodes), cloud: needsCloud, deploys }
 }
 
 /** Whom the revisions concern, beside those who made them. */
@@ -51,6 +57,8 @@ export function concernsOf(revisions: readonly Revision[], reader: Reader): Conc
     const [kind, name] = cause.actor.split(':')
     if (kind === 'node' && name) found.nodes.delete(name)
     if (cause.actor === CLOUD_ACTOR) found.cloud = false
+    // The next wake-up of its own making comes from its timer.
+    if (cause.actor === DEPLOY_ACTOR) found.deploys = false
     addAll(concerns, found)
   }
   return concerns
@@ -60,10 +68,12 @@ export function concernsOf(revisions: readonly Revision[], reader: Reader): Conc
 export function addAll(to: Concerns, more: Concerns): void {
   for (const node of more.nodes) to.nodes.add(node)
   to.cloud ||= more.cloud
+  to.deploys ||= more.deploys
 }
 
 function addConcerns(concerns: Concerns, change: Change, reader: Reader): void {
   const { key, before, after } = change
+  concerns.deploys ||= isDeployed(before) || isDeployed(after)
   switch (splitKey(key).resource) {
     case 'pods':
       for (const node of nodesOfPod(before as Pod | undefined, after as Pod | undefined)) {
@@ -90,6 +100,12 @@ function addConcerns(concerns: Concerns, change: Change, reader: Reader): void {
       break
     default:
   }
+}
+
+/** A Repository, or what one has put there. */
+function isDeployed(object: KubeObject | undefined): boolean {
+  if (object?.kind === 'Repository') return true
+  return object?.metadata.annotations?.[OWNER_ANNOTATION] !== undefined
 }
 
 /** A pod's status is the agent's own news; everything else is news for the agent. */

@@ -21,9 +21,11 @@ export async function tell(
       await bus.publish(TOPICS.nodes, { attributes: { cluster, node }, data: '{}' })
     }
     concerns.nodes.clear()
-    if (!concerns.cloud) return
-    await bus.publish(TOPICS.cloud, { attributes: { cluster }, data: '{}', orderingKey: cluster })
-    concerns.cloud = false
+    for (const name of ['cloud', 'deploys'] as const) {
+      if (!concerns[name]) continue
+      await bus.publish(TOPICS[name], { attributes: { cluster }, data: '{}', orderingKey: cluster })
+      concerns[name] = false
+    }
   } catch (error) {
     log.warn('a wake-up could not be published', { cluster, error })
   }

@@ -13,19 +13,20 @@ locals {
   urls    = { for name in local.functions : name => "https://wherry-${name}-${local.number}.${var.region}.run.app" }
   api_url = var.api_url != "" ? var.api_url : local.urls["api"]
 
-  functions = ["api", "reconcile", "cloud", "signals", "sweep"]
+  functions = ["api", "reconcile", "cloud", "deploys", "signals", "sweep"]
 
   # Which topics a function publishes to.
   publishes = {
-    api       = ["wherry-changes", "wherry-cloud"]
-    reconcile = ["wherry-nodes", "wherry-cloud"]
+    api       = ["wherry-changes", "wherry-cloud", "wherry-deploys"]
+    reconcile = ["wherry-nodes", "wherry-cloud", "wherry-deploys"]
     cloud     = ["wherry-changes", "wherry-cloud"]
+    deploys   = ["wherry-changes"]
     signals   = ["wherry-cloud"]
-    sweep     = ["wherry-changes"]
+    sweep     = ["wherry-changes", "wherry-cloud", "wherry-deploys", "wherry-nodes"]
   }
 
   # Which functions ask Cloud Tasks for wake-ups.
-  with_timers = ["reconcile", "cloud", "sweep"]
+  with_timers = ["reconcile", "cloud", "deploys", "sweep"]
 
   environment = {
     api = {
@@ -57,6 +58,16 @@ locals {
       WHERRY_POD_RANGE            = module.network.pod_range_name
       WHERRY_NODE_ACCOUNT         = module.accounts.emails["nodes"]
       WHERRY_HEALTH_CHECK_SECONDS = tostring(var.health_check_seconds)
+    }
+    deploys = {
+      WHERRY_PROJECT       = var.project
+      WHERRY_REGION        = var.region
+      WHERRY_DATABASE      = var.database
+      WHERRY_OWN_URL       = local.urls["deploys"]
+      WHERRY_INVOKER       = module.accounts.emails["invoker"]
+      WHERRY_QUEUE         = module.messaging.queue
+      WHERRY_TIMER_ACCOUNT = module.accounts.emails["timers"]
+      WHERRY_GITHUB_URL    = var.github_url
     }
     signals = {
       WHERRY_PROJECT  = var.project

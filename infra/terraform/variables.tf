@@ -73,6 +73,12 @@ variable "health_check_seconds" {
   }
 }
 
+variable "github_url" {
+  description = "GitHub's API; another one for GitHub Enterprise Server."
+  type        = string
+  default     = "https://api.github.com"
+}
+
 variable "max_instances" {
   description = "How many instances a function may have: what a flood of requests can cost at most."
   type        = number

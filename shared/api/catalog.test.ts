@@ -27,6 +27,7 @@ const LEAST: Record<string, object> = {
   Service: { spec: { ports: [{ port: 80 }] } },
   EndpointSlice: { addressType: 'IPv4' },
   NodePool: { spec: { zone: 'us-east1-c' } },
+  Repository: { spec: { repository: 'owner/name' } },
   RuntimeClass: { handler: 'runc' },
   ControllerRevision: { data: {} },
   'Event events.k8s.io': {

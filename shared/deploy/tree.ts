@@ -8,11 +8,11 @@ export type Tree = ReadonlyMap<string, Uint8Array>
 /** What rendering needs and `shared/` cannot have: parsers and hashes are packages. */
 export interface RenderTools {
   /** All documents of a YAML text, null ones included. Error: a text that says what is wrong. */
-  parseYaml(text: string): unknown[]
+  parseYaml: (text: string) => unknown[]
   /** SHA-256 of a text's UTF-8 bytes, in hexadecimal. */
-  sha256(text: string): string
+  sha256: (text: string) => string
   /** RFC 6902. Error: StatusError. */
-  applyJsonPatch(object: Record<string, unknown>, patch: unknown): Record<string, unknown>
+  applyJsonPatch: (object: Record<string, unknown>, patch: unknown) => Record<string, unknown>
 }
 
 /** What is wrong with what Git holds: told to whoever pushed it. */

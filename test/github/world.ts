@@ -15,6 +15,7 @@ import { createLiveViews } from '#functions/cluster/create-live-views.ts'
 import type { LiveView } from '#functions/cluster/live-view.ts'
 import { createDeploys, createDeployWebhook, type Deploys } from '#functions/deploys/deploys.ts'
 import { createReconcile } from '#functions/reconcile/reconcile.ts'
+import type { Secret } from '#shared/api/config.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import type { Pod } from '#shared/api/pod.ts'
 import { repositoryKind, type Repository, type RepositorySpec } from '#shared/api/repository.ts'
@@ -56,6 +57,9 @@ export interface World {
   settle(): Promise<void>
   /** A new instance of the deploy function that remembers nothing. */
   restart(): void
+  /** Stores an object past the API, as somebody's hand. */
+  replace(resource: string, object: KubeObject): Promise<void>
+  create(resource: string, object: KubeObject): Promise<void>
   setSpec(spec: Partial<RepositorySpec>): Promise<void>
   annotate(annotations: Record<string, string>): Promise<void>
   close(): Promise<void>
@@ -103,7 +107,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       ...ports,
       views: deployViews,
       githubUrl: () => 'http://github.test',
-      fetch: async (input, init) => github.app.fetch(new Request(input as string, init)),
+      fetch: async (input, init) => github.app.fetch(new Request(input, init)),
     })
   const webhook = createDeployWebhook({ ...ports, views: deployViews })
   const reconcile = createReconcile({ ...ports, views })
@@ -144,7 +148,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     broken,
     repository: fresh,
     get: async (resource, name, namespace = 'default') =>
-      (await live.catchUp()).get(keyOf(resource, namespace, name)),
+      structuredClone((await live.catchUp()).get(keyOf(resource, namespace, name))),
     list: async (resource, namespace) => (await live.catchUp()).list(resource, namespace),
     async deliver(event, payload, { id, secret = SECRET, headers } = {}) {
       const body = JSON.stringify(payload)
@@ -179,6 +183,8 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     restart: () => {
       world.deploys = instance()
     },
+    replace: (resource, object) => put(live, resource, object, object.metadata.resourceVersion),
+    create: (resource, object) => put(live, resource, object, undefined),
     setSpec: (spec) =>
       rewrite((repository) => ({
         ...repository,
@@ -206,6 +212,20 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   return world
 }
 
+async function put(
+  live: LiveView,
+  resource: string,
+  object: KubeObject,
+  expect: string | undefined,
+): Promise<void> {
+  const key = keyOf(resource, object.metadata.namespace, object.metadata.name)
+  await live.commit({
+    id: `put-${key}-${live.current.version}`,
+    cause: { actor: 'user:test', verb: 'update' },
+    writes: [{ key, object, expect: expect ?? null }],
+  })
+}
+
 async function seed(live: LiveView, spec: Partial<RepositorySpec>): Promise<void> {
   const repository: Repository = {
     apiVersion: 'deploy.wherry.dev/v1',
@@ -219,17 +239,19 @@ async function seed(live: LiveView, spec: Partial<RepositorySpec>): Promise<void
     },
   }
   repositoryKind.applyDefaults?.(repository, { now: 0, reader: live.current })
-  const secret = (name: string, key: string, value: string): KubeObject => ({
+  const secret = (name: string, key: string, value: string): Secret => ({
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: meta(name),
-    ...{ type: 'Opaque', data: { [key]: Buffer.from(value).toString('base64') } },
+    type: 'Opaque',
+    data: { [key]: Buffer.from(value).toString('base64') },
   })
-  const namespace: KubeObject = {
+  const namespace = {
     apiVersion: 'v1',
     kind: 'Namespace',
     metadata: { name: 'default', uid: 'ns', creationTimestamp: '2026-11-22T11:00:00Z' },
-    ...{ spec: { finalizers: ['kubernetes'] }, status: { phase: 'Active' } },
+    spec: { finalizers: ['kubernetes'] },
+    status: { phase: 'Active' },
   }
   const objects: [string, KubeObject][] = [
     ['namespaces', namespace],

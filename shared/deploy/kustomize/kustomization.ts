@@ -52,7 +52,7 @@ export function readKustomization(tree: Tree, path: string, tools: RenderTools):
   const [document, ...more] = parsed(textAt(tree, path), path, tools)
   if (!isObject(document) || more.length > 0) throw renderError(path, 'must hold one object')
   if (document['kind'] !== undefined && document['kind'] !== 'Kustomization') {
-    throw renderError(path, `kind ${String(document['kind'])} is not supported`)
+    throw renderError(path, 'only the kind Kustomization is supported')
   }
   for (const field of Object.keys(document)) {
     if (HELM.has(field)) {
@@ -130,8 +130,8 @@ export function reader(
     map: (name) =>
       Object.fromEntries(
         Object.entries(member(name)).map(([key, value]) => {
-          if (typeof value === 'object') throw refuse(`${name}.${key}`, 'a text')
-          return [key, String(value)]
+          if (typeof value !== 'string') throw refuse(`${name}.${key}`, 'a text')
+          return [key, value]
         }),
       ),
   }

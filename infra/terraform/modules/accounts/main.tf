@@ -6,6 +6,7 @@ locals {
     api       = "the api function"
     reconcile = "the reconcile function"
     cloud     = "the cloud function"
+    deploys   = "the deploy function"
     signals   = "the signals function"
     sweep     = "the sweep function"
     nodes     = "VMs"
@@ -19,6 +20,7 @@ locals {
     api       = ["roles/datastore.user"]
     reconcile = ["roles/datastore.user"]
     cloud     = ["roles/datastore.user"]
+    deploys   = ["roles/datastore.user"]
     signals   = ["roles/datastore.user"]
     sweep     = ["roles/datastore.user"]
     nodes     = ["roles/logging.logWriter", "roles/monitoring.metricWriter"]
@@ -99,7 +101,7 @@ resource "google_service_account_iam_member" "cloud_uses_nodes" {
 
 # Likewise for tasks that publish as the timers' account.
 resource "google_service_account_iam_member" "uses_timers" {
-  for_each           = toset(["reconcile", "cloud", "sweep"])
+  for_each           = toset(["reconcile", "cloud", "deploys", "sweep"])
   service_account_id = google_service_account.this["timers"].name
   role               = "roles/iam.serviceAccountUser"
   member             = google_service_account.this[each.key].member

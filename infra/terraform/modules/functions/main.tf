@@ -7,6 +7,7 @@ locals {
     api       = { memory = "512Mi", cpu = "1", seconds = 3600, concurrency = 80, max = var.max_instances }
     reconcile = { memory = "512Mi", cpu = "1", seconds = 120, concurrency = 40, max = var.max_instances }
     cloud     = { memory = "512Mi", cpu = "1", seconds = 540, concurrency = 40, max = var.max_instances }
+    deploys   = { memory = "512Mi", cpu = "1", seconds = 300, concurrency = 8, max = var.max_instances }
     signals   = { memory = "512Mi", cpu = "1", seconds = 60, concurrency = 80, max = var.max_instances }
     sweep     = { memory = "512Mi", cpu = "1", seconds = 120, concurrency = 1, max = 1 }
   }
@@ -101,7 +102,7 @@ resource "google_cloud_run_v2_service_iam_member" "public_api" {
 }
 
 resource "google_cloud_run_v2_service_iam_member" "invoker" {
-  for_each = toset(["reconcile", "cloud", "signals", "sweep"])
+  for_each = toset(["reconcile", "cloud", "deploys", "signals", "sweep"])
   project  = var.project
   location = var.region
   name     = google_cloudfunctions2_function.this[each.value].name

@@ -1,12 +1,13 @@
 # Pub/Sub between functions and to VMs, and the queue of wake-ups.
 
 locals {
-  topics = ["wherry-changes", "wherry-cloud", "wherry-nodes", "wherry-signals"]
+  topics = ["wherry-changes", "wherry-cloud", "wherry-deploys", "wherry-nodes", "wherry-signals"]
 
   # Which function a topic is pushed to. VMs make their own subscriptions of wherry-nodes.
   subscriptions = {
     reconcile = { topic = "wherry-changes", is_ordered = true, ack_seconds = 120 }
     cloud     = { topic = "wherry-cloud", is_ordered = true, ack_seconds = 600 }
+    deploys   = { topic = "wherry-deploys", is_ordered = true, ack_seconds = 300 }
     signals   = { topic = "wherry-signals", is_ordered = false, ack_seconds = 60 }
   }
 
@@ -86,7 +87,7 @@ resource "google_pubsub_topic_iam_member" "publisher" {
 }
 
 resource "google_pubsub_topic_iam_member" "timers" {
-  for_each = toset(["wherry-changes", "wherry-cloud"])
+  for_each = toset(["wherry-changes", "wherry-cloud", "wherry-deploys"])
   project  = var.project
   topic    = google_pubsub_topic.this[each.value].name
   role     = "roles/pubsub.publisher"
