@@ -15,6 +15,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
+import { NODE_SHUTDOWN_MESSAGE } from '#shared/api/node.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { Address, Network } from '../network/network.ts'
 import type { Pods } from '../pods/pods.ts'
@@ -33,6 +34,8 @@ export interface ServerOptions {
   runtime: Runtime
   network: Network
   log: Log
+  /** The machine shuts down: load balancers are to forget it. */
+  isDraining: () => boolean
 }
 
 export interface AgentServer {
@@ -83,6 +86,7 @@ async function answer(
   const [, what, ...rest] = url.pathname.split('/')
   if (request.method !== 'GET') throw new HttpError(405, 'method not allowed')
   if (what === 'healthz') {
+    if (options.isDraining()) throw new HttpError(503, NODE_SHUTDOWN_MESSAGE)
     await healthy(options.runtime)
     response.end('ok')
     return
