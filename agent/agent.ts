@@ -5,11 +5,13 @@ import { AGENT_PORT } from '#shared/api/agent-wire.ts'
 import type { DesiredState } from '#shared/api/agent-wire.ts'
 import { conditionOf } from '#shared/api/conditions.ts'
 import { INSTANCE_ID_ANNOTATION } from '#shared/api/node.ts'
+import type { Service } from '#shared/api/service.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { AddressPool } from './network/address-pool.ts'
 import type { Address, Network } from './network/network.ts'
 import { createApiClient } from './node/api-client.ts'
 import { allocatableOf } from './node/capacity.ts'
+import { drain, shuttingDown } from './node/drain.ts'
 import { createIdentity } from './node/metadata.ts'
 import type { Metadata, VmFacts } from './node/metadata.ts'
 import { makeNode } from './node/node-object.ts'
@@ -33,9 +35,15 @@ export interface AgentOptions {
 }
 
 export interface Agent {
-  /** Stops the containers politely and everything else. Their pods are not told to have ended. */
+  /**
+   * The machine goes in so many seconds: says so, lets pods and traffic leave, then stops what is left
+   * politely. Pods that were not told to leave are not told to have ended.
+   */
   shutDown(graceSeconds: number): Promise<void>
 }
+
+/** Kept of the time to shut down for stopping what did not leave. */
+const STOP_SECONDS = 5
 
 /** Starts it; resolves when its server listens and its first report is on the way. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
@@ -59,7 +67,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     (uid) => reporter.forget(uid),
   )
   const { name: node, agentToken: token } = facts
-  const server = await startServer({ token, nodeName: node, pods, runtime, network, log })
+  let isDraining = false
+  const server = await startServer({
+    token,
+    nodeName: node,
+    pods,
+    runtime,
+    network,
+    log,
+    isDraining: () => isDraining,
+  })
   await network.openNodePort(AGENT_PORT, server.address)
 
   const sync = new Sync({
@@ -67,7 +84,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     apply: async (desired) => {
       const isFirst = current === undefined
       current = desired
-      await applyDesired(options, desired, isFirst, pods, reporter)
+      await applyDesired(options, desired, { isFirst, isDraining, pods, reporter })
     },
     isWaiting: () => pods.isWaitingForConfiguration(),
     log,
@@ -75,7 +92,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     file: join(options.stateDir, 'desired.json'),
     instanceId: facts.id,
   })
-  await tellNode(options, reporter)
+  await tellNode(options, reporter, isDraining)
   void sync.start()
   const { pubsubProject: project, cluster } = facts
   const onWake = (): void => sync.wake()
@@ -84,9 +101,20 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   return {
     async shutDown(graceSeconds) {
+      isDraining = true
+      const until = now() + (graceSeconds - STOP_SECONDS) * 1000
+      const patience = AbortSignal.timeout(Math.max(0, until - now()))
+      await tellNode(options, reporter, isDraining)
+      await drain({
+        hasPods: () => pods.all().some(({ record }) => !record.isFinished),
+        isAnyLeaving: () => pods.all().some(({ record }) => record.leaving && !record.isFinished),
+        isBalanced: () => (current?.services ?? []).some(isBalanced),
+        now,
+        signal: patience,
+      })
       stop.abort()
       sync.stop()
-      await pods.shutDown(graceSeconds)
+      await pods.shutDown(STOP_SECONDS)
       server.close()
       api.close()
       await network.close()
@@ -118,13 +146,18 @@ function contextOf(
   }
 }
 
+interface Doing {
+  isFirst: boolean
+  isDraining: boolean
+  pods: Pods
+  reporter: Reporter
+}
+
 /** Services before pods: a pod's variables name where they answer. */
 async function applyDesired(
   options: AgentOptions,
   desired: DesiredState,
-  isFirst: boolean,
-  pods: Pods,
-  reporter: Reporter,
+  { isFirst, isDraining, pods, reporter }: Doing,
 ): Promise<void> {
   if (isFirst) options.pool.keepOnly(new Set(desired.pods.map(({ metadata: { uid } }) => uid)))
   await options.network.applyServices(desired.services, desired.endpointSlices)
@@ -135,12 +168,24 @@ async function applyDesired(
   const isTrusted = node !== undefined && conditionOf(node, 'Ready')?.status === 'True'
   if (isTrusted) reporter.compare(desired.pods, desired.version)
   const isKnown = !isStranger(desired, options.facts.id)
-  if (!isKnown && reporter.hasToldNode(desired.version)) await tellNode(options, reporter)
+  if (!isKnown && reporter.hasToldNode(desired.version)) {
+    await tellNode(options, reporter, isDraining)
+  }
 }
 
-async function tellNode(options: AgentOptions, reporter: Reporter): Promise<void> {
+async function tellNode(
+  options: AgentOptions,
+  reporter: Reporter,
+  isDraining: boolean,
+): Promise<void> {
   const { facts, runtime, stateDir, now } = options
-  reporter.tellNode(await makeNode(facts, runtime, stateDir, now()))
+  const node = await makeNode(facts, runtime, stateDir, now())
+  reporter.tellNode(isDraining ? shuttingDown(node) : node)
+}
+
+/** Traffic may come to it from outside of the cluster. */
+function isBalanced({ spec, status }: Service): boolean {
+  return spec.type === 'LoadBalancer' && (status?.loadBalancer?.ingress ?? []).length > 0
 }
 
 /** The API does not know this VM: it lost its Node, or has another incarnation under its name. */

@@ -16,8 +16,8 @@ import { openMetadata } from './node/metadata.ts'
 import { untilDone } from './node/retry.ts'
 import { createProcessRuntime } from './runtime/process.ts'
 
-/** What a VM gives its programs between the power button and the end. */
-const SHUTDOWN_SECONDS = 10
+/** What a VM gives its programs between the power button and the end is 30 s for Spot; never less. */
+const SHUTDOWN_SECONDS = 25
 
 const log = createLineLog((line) => void process.stdout.write(line))
 
