@@ -23,12 +23,15 @@ import type { Announce } from './prepare.ts'
 import { startProbes } from './prober.ts'
 import { specOf } from './record.ts'
 import type { ContainerRecord, PodRecord } from './record.ts'
+import { createTap } from './tap.ts'
+import type { Attached, Tap } from './tap.ts'
 
 /** What belongs to one run of a container. */
 interface Run {
   id: string
   image: Image
   log: LogFile
+  tap: Tap
   /** Its $PORT: where one that declares no port listens. */
   port: number
   stopProbes: () => void
@@ -36,6 +39,13 @@ interface Run {
   ended: Promise<void>
   /** Cuts a termination under way short. */
   hurry: (graceSeconds: number) => void
+}
+
+export interface Attachment {
+  client: Attached
+  stdin: NodeJS.WritableStream | undefined
+  /** The client has no more to type: the end for the container too, if the pod says stdinOnce. */
+  endStdin(): void
 }
 
 export interface ContainersOptions {
@@ -71,11 +81,13 @@ export class PodContainers {
       const toStart = await prepareContainer(this.facts(), spec, image, attempt, this.#node)
       const output = (log = this.#openLog(name, attempt))
       announce('Normal', 'Created', `Created container: ${name}`)
+      const tap = createTap({ keepsEarly: spec.stdinOnce ?? false })
       const { promise: ended, resolve: onEnd } = Promise.withResolvers<void>()
       const run: Run = {
         id: toStart.id,
         image,
         log,
+        tap,
         port: Number(toStart.env['PORT']),
         stopProbes: () => undefined,
         ended,
@@ -83,7 +95,10 @@ export class PodContainers {
       }
       await this.#node.runtime.start({
         ...toStart,
-        onOutput: (stream, chunk) => output.append(stream, chunk),
+        onOutput: (stream, chunk) => {
+          output.append(stream, chunk)
+          return tap.append(stream, chunk)
+        },
         onExit: (exit) => {
           // The runtime may tell of a quick end before start() has come back.
           setImmediate(() => {
@@ -152,6 +167,20 @@ export class PodContainers {
   exec(name: string, argv: readonly string[]): Exec | undefined {
     const run = this.#runs.get(name)
     return run && this.#node.runtime.exec(run.id, argv)
+  }
+
+  /** What it prints from now on, and its standard input if the pod wants it to have one. */
+  attach(name: string): Attachment | undefined {
+    const run = this.#runs.get(name)
+    if (!run) return undefined
+    const stdin = this.#node.runtime.stdinOf(run.id)
+    const isOnce = specOf(this.#record.pod, name).stdinOnce ?? false
+    const client = run.tap.attach()
+    return {
+      client,
+      stdin,
+      endStdin: () => void (isOnce && stdin?.end()),
+    }
   }
 
   running(): { name: string; id: string }[] {
@@ -275,6 +304,7 @@ export class PodContainers {
   #exited(container: ContainerRecord, run: Run, exit: Exit): void {
     run.stopProbes()
     run.log.close()
+    run.tap.end()
     if (this.#runs.get(container.name) === run) this.#runs.delete(container.name)
     const spec = specOf(this.#record.pod, container.name)
     const wantsLog =

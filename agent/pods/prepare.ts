@@ -96,6 +96,7 @@ export async function prepareContainer(
     argv,
     env,
     workdir: container.workingDir,
+    hasStdin: container.stdin ?? false,
     mounts,
     limits: {
       ...(limits['memory'] ? { memoryBytes: wholeValue(limits['memory']) } : {}),

@@ -9,6 +9,7 @@ import type { LogFile } from '../logs/log-file.ts'
 import type { Exec } from '../runtime/runtime.ts'
 import { raise } from './back-off.ts'
 import { PodContainers } from './containers.ts'
+import type { Attachment } from './containers.ts'
 import type { NodeContext } from './node-context.ts'
 import { planPod } from './plan.ts'
 import type { Action } from './plan.ts'
@@ -91,6 +92,10 @@ export class PodWorker {
 
   exec(name: string, argv: readonly string[]): Exec | undefined {
     return this.#containers.exec(name, argv)
+  }
+
+  attach(name: string): Attachment | undefined {
+    return this.#containers.attach(name)
   }
 
   /** Ids of its running containers, for statistics. */

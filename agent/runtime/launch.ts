@@ -35,15 +35,19 @@ export function launch(
   line: readonly string[],
   cwd: string,
   env: Record<string, string>,
-  hasReadyPipe: boolean,
+  pipes: { hasStdin: boolean; hasReadyPipe: boolean },
 ): ChildProcess {
   const [program = '', ...rest] = line
-  return spawn(program, rest, {
+  const stdin = pipes.hasStdin ? 'pipe' : 'ignore'
+  const child = spawn(program, rest, {
     cwd,
     env,
     detached: true,
-    stdio: hasReadyPipe ? ['ignore', 'pipe', 'pipe', 'pipe'] : ['ignore', 'pipe', 'pipe'],
+    stdio: pipes.hasReadyPipe ? [stdin, 'pipe', 'pipe', 'pipe'] : [stdin, 'pipe', 'pipe'],
   })
+  // It may end without having read what was typed.
+  child.stdin?.on('error', () => undefined)
+  return child
 }
 
 /** Its pid, or StartRefused (StartError) when the program cannot be run. */
@@ -70,16 +74,19 @@ export function mounted(child: ChildProcess): Promise<void> {
   return new Promise((done, fail) => {
     const pipe = child.stdio[3]
     let isReady = false
-    let said = ''
-    const listen = (chunk: Buffer): void => void (said += chunk.toString())
+    let said = Buffer.alloc(0)
+    const listen = (chunk: Buffer): void => void (said = Buffer.concat([said, chunk]))
     child.stderr?.on('data', listen)
     pipe?.on('data', () => {
       isReady = true
-      child.stderr?.off('data', listen)
+      // What is there already may be the program's: it waits for who reads its output.
+      child.stderr?.off('data', listen).pause()
+      if (said.length > 0 && !child.stderr?.readableEnded) child.stderr?.unshift(said)
       done()
     })
     child.once('close', () => {
-      if (!isReady) fail(new StartRefused('CreateContainerError', `cannot mount: ${said.trim()}`))
+      if (!isReady)
+        fail(new StartRefused('CreateContainerError', `cannot mount: ${said.toString().trim()}`))
     })
   })
 }

@@ -35,6 +35,7 @@ describe('the process runtime', () => {
       argv: ['sh', '-c', script],
       env: { GREETING: 'hello' },
       workdir: undefined,
+      hasStdin: false,
       mounts: [],
       limits: {},
       onOutput: (_, chunk) => void (out.said += chunk.toString()),

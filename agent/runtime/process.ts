@@ -157,6 +157,10 @@ class ProcessRuntime implements Runtime {
     return exec
   }
 
+  stdinOf(id: string): NodeJS.WritableStream | undefined {
+    return this.#running.get(id)?.child.stdin ?? undefined
+  }
+
   async usage(id: string): Promise<Usage | undefined> {
     const found = this.#running.get(id)
     if (!found) return undefined
@@ -204,12 +208,12 @@ class ProcessRuntime implements Runtime {
 
   /** The main process, once it runs with its mounts in place. */
   async #launch(container: ContainerToStart, image: Image, folder: string): Promise<ChildProcess> {
-    const { id, mounts } = container
+    const { id, mounts, hasStdin } = container
     const env = environment(container, image, this.#markOf(id))
     const argv = commandOf(container.argv)
     const program = container.argv[0] ?? ''
     if (mounts.length === 0) {
-      const child = launch(argv, folder, env, false)
+      const child = launch(argv, folder, env, { hasStdin, hasReadyPipe: false })
       this.#record(id, await spawned(child, program))
       return child
     }
@@ -221,7 +225,8 @@ class ProcessRuntime implements Runtime {
     }
     const root = join(this.#stateDir, 'roots', id)
     await mkdir(root, { recursive: true })
-    const child = launch(withMounts(this.#mountSupport, root, folder, mounts, argv), '/', env, true)
+    const line = withMounts(this.#mountSupport, root, folder, mounts, argv)
+    const child = launch(line, '/', env, { hasStdin, hasReadyPipe: true })
     this.#record(id, await spawned(child, program))
     try {
       await mounted(child)
@@ -252,8 +257,21 @@ class ProcessRuntime implements Runtime {
 
   #watch(found: Running): void {
     const { child, container } = found
-    child.stdout?.on('data', (chunk: Buffer) => container.onOutput('stdout', chunk))
-    child.stderr?.on('data', (chunk: Buffer) => container.onOutput('stderr', chunk))
+    let held = 0
+    for (const name of ['stdout', 'stderr'] as const) {
+      const output = child[name]
+      output?.on('data', (chunk: Buffer) => {
+        const wait = container.onOutput(name, chunk)
+        if (!wait) return
+        held++
+        output.pause()
+        void wait.finally(() => {
+          held--
+          output.resume()
+        })
+      })
+      output?.resume()
+    }
     let hasSettled = false
     const onExit = (code: number | null, name: NodeJS.Signals | null): void => {
       // The main process was the container: what it started ends with it.
@@ -264,7 +282,11 @@ class ProcessRuntime implements Runtime {
         clearTimeout(timer)
         this.#settle(found, exitCodeOf(code, name))
       }
-      const timer = setTimeout(done, CLOSE_MS)
+      const late = (): void => {
+        if (held === 0) done()
+        else timer = setTimeout(late, CLOSE_MS)
+      }
+      let timer = setTimeout(late, CLOSE_MS)
       child.once('close', done)
     }
     if (child.exitCode === null && child.signalCode === null) child.once('exit', onExit)

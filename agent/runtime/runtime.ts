@@ -35,8 +35,10 @@ export interface ContainerToStart {
   workdir: string | undefined
   mounts: readonly Mount[]
   limits: { memoryBytes?: number; cpuMillis?: number }
-  /** Called with what it prints, in order. */
-  onOutput(stream: 'stdout' | 'stderr', chunk: Buffer): void
+  /** Its standard input stays open for those who attach; without it is empty. */
+  hasStdin: boolean
+  /** Called with what it prints, in order. A promise: what comes next of that stream should wait. */
+  onOutput(stream: 'stdout' | 'stderr', chunk: Buffer): Promise<unknown> | undefined
   /** Called once, after its last output, when none of its processes is left. */
   onExit(exit: Exit): void
 }
@@ -82,6 +84,8 @@ export interface Runtime {
   /** Kills all of its processes. */
   kill(id: string): void
   exec(id: string, argv: readonly string[]): Exec
+  /** The standard input of a running container that was started with one. */
+  stdinOf(id: string): NodeJS.WritableStream | undefined
   usage(id: string): Promise<Usage | undefined>
   /** Ends what an earlier agent left behind. */
   endLeftovers(): Promise<void>

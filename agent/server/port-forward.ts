@@ -1,28 +1,103 @@
-// WS /portForward: one WebSocket is one TCP connection to a port of a pod. Binary messages are its
-// bytes, nothing else; the protocol that kubectl speaks is the api function's business.
+// /portForward: connections to a pod's ports, many at once over one SPDY connection. Of each the client
+// opens two streams with the same `requestid`: `data` carries its bytes, `error` says why it failed.
 
+import { once } from 'node:events'
 import { connect } from 'node:net'
-import { createWebSocketStream } from 'ws'
-import type { WebSocket } from 'ws'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import type { Address } from '../network/network.ts'
+import { SpdyConnection } from './spdy/connection.ts'
+import type { SpdyStream } from './spdy/connection.ts'
 
-/** Internal error, with the reason as text (RFC 6455). */
-const FAILED = 1011
+export const FORWARD_PROTOCOL = 'portforward.k8s.io'
 
-/** Joins the socket to `to`; closes it with a reason when nothing listens there. */
-export function servePortForward(client: WebSocket, to: Address | undefined, port: number): void {
-  if (!to) {
-    client.close(FAILED, `no container of the pod declares port ${port}`)
+export interface ForwardTarget {
+  pod: string
+  uid: string
+  /** Where the pod's port is, seen from here. */
+  locate: (port: number) => Address | undefined
+}
+
+interface Pair {
+  error?: SpdyStream
+  data?: SpdyStream
+}
+
+const PAIR_MS = 30_000
+const CONNECT_MS = 10_000
+
+/** Serves until the client hangs up. */
+export function servePortForward(carrier: Duplex, target: ForwardTarget): void {
+  const pairs = new Map<string, Pair>()
+  const accept = (stream: SpdyStream): void => {
+    const { streamtype, port: text = '', requestid } = stream.headers
+    const port = Number(text)
+    const isValid = /^\d+$/.test(text) && port > 0 && port < 65_536
+    if (!requestid || !isValid || (streamtype !== 'error' && streamtype !== 'data')) {
+      stream.destroy()
+      return
+    }
+    const pair: Pair = pairs.get(requestid) ?? {}
+    if (pair[streamtype]) {
+      stream.destroy()
+      return
+    }
+    pair[streamtype] = stream
+    const { error, data } = pair
+    if (error && data) {
+      pairs.delete(requestid)
+      void forward({ error, data }, port, target)
+      return
+    }
+    pairs.set(requestid, pair)
+    const timer = setTimeout(() => {
+      if (pairs.get(requestid) === pair) pairs.delete(requestid)
+      if (!pair.error || !pair.data) stream.destroy()
+    }, PAIR_MS)
+    stream.once('close', () => clearTimeout(timer))
+  }
+  new SpdyConnection(carrier, accept).onClose(() => pairs.clear())
+}
+
+async function forward(
+  { error, data }: Required<Pair>,
+  port: number,
+  target: ForwardTarget,
+): Promise<void> {
+  error.resume()
+  let upstream: Socket
+  try {
+    upstream = await open(port, target)
+  } catch (reason) {
+    const why = reason instanceof Error ? reason.message : String(reason)
+    error.end(`error forwarding port ${port} to pod ${target.pod}, uid ${target.uid}: ${why}`)
+    data.resume()
+    data.end()
     return
   }
-  const upstream = connect({ ...to, noDelay: true })
-  upstream.once('error', () => client.close(FAILED, `connection to port ${port} refused`))
-  upstream.once('connect', () => {
-    const stream = createWebSocketStream(client)
-    stream.on('error', () => upstream.destroy())
-    upstream.on('error', () => stream.destroy())
-    stream.on('close', () => upstream.destroy())
-    stream.pipe(upstream)
-    upstream.pipe(stream)
-  })
+  // Each direction ends by itself; one that fails takes the other with it.
+  const up = pipeline(data, upstream).catch(() => upstream.destroy())
+  const down = pipeline(upstream, data).catch(() => data.destroy())
+  await down
+  // Only now: the client takes its end for the end of the connection.
+  error.end()
+  await up
+}
+
+async function open(port: number, { locate }: ForwardTarget): Promise<Socket> {
+  const to = locate(port)
+  if (!to) throw new Error(`no container of the pod declares port ${port}`)
+  const socket = connect({ ...to, noDelay: true, allowHalfOpen: true })
+  try {
+    await once(socket, 'connect', { signal: AbortSignal.timeout(CONNECT_MS) })
+    return socket
+  } catch (error) {
+    socket.destroy()
+    throw isRefused(error) ? new Error(`connect: connection refused`, { cause: error }) : error
+  }
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED'
 }

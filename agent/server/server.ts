@@ -4,8 +4,12 @@
 //   GET /containerLogs/NAMESPACE/POD/CONTAINER    ?follow &previous &tailLines &sinceSeconds &sinceTime
 //                                                 &timestamps &limitBytes &stream
 //   GET /stats/summary                            memory and CPU of the running containers
-//   WS  /exec/NAMESPACE/POD/CONTAINER             ?command=…&stdin=&stdout=&stderr=&tty= (exec.ts)
-//   WS  /portForward/NAMESPACE/POD                ?port= (port-forward.ts)
+//
+// and as WebSocket or SPDY/3.1 (upgrades.ts):
+//
+//   /exec/NAMESPACE/POD/CONTAINER                 ?command=…&stdin=&stdout=&stderr=&tty=
+//   /attach/NAMESPACE/POD/CONTAINER               ?stdin=&stdout=&stderr=&tty=
+//   /portForward/NAMESPACE/POD
 //
 // All but /healthz need the bearer token that the api function has.
 
@@ -14,18 +18,19 @@ import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { WebSocketServer } from 'ws'
 import { NODE_SHUTDOWN_MESSAGE } from '#shared/api/node.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { Address, Network } from '../network/network.ts'
 import type { Pods } from '../pods/pods.ts'
 import type { PodWorker } from '../pods/worker.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { serveAttach } from './attach.ts'
 import { serveExec } from './exec.ts'
 import { HttpError } from './http-error.ts'
 import { serveLogs } from './logs.ts'
-import { servePortForward } from './port-forward.ts'
 import { summaryOf } from './summary.ts'
+import { createUpgrades } from './upgrades.ts'
+import type { Upgrade, Upgrades } from './upgrades.ts'
 
 export interface ServerOptions {
   token: string
@@ -43,7 +48,6 @@ export interface AgentServer {
   close(): void
 }
 
-const PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io']
 const HEALTH_MS = 2000
 
 /** Listens on a free port of 127.0.0.1. */
@@ -51,13 +55,11 @@ export async function startServer(options: ServerOptions): Promise<AgentServer> 
   const server = createServer((request, response) => {
     answer(options, request, response).catch((error: unknown) => fail(options, response, error))
   })
-  const sockets = new WebSocketServer({
-    noServer: true,
-    handleProtocols: (offered) => PROTOCOLS.find((each) => offered.has(each)) ?? false,
-  })
+  const upgrades = createUpgrades(options.log)
   server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy())
     try {
-      upgrade(options, sockets, request, socket, head)
+      upgrade(options, upgrades, { request, socket, head })
     } catch (error) {
       refuseUpgrade(socket, error)
     }
@@ -70,7 +72,7 @@ export async function startServer(options: ServerOptions): Promise<AgentServer> 
   return {
     address: { host: '127.0.0.1', port },
     close() {
-      for (const client of sockets.clients) client.terminate()
+      upgrades.close()
       server.close()
       server.closeAllConnections()
     },
@@ -105,32 +107,28 @@ async function answer(
   throw new HttpError(404, 'not found')
 }
 
-function upgrade(
-  options: ServerOptions,
-  sockets: WebSocketServer,
-  request: IncomingMessage,
-  socket: Duplex,
-  head: Buffer,
-): void {
-  authorize(options, request)
-  const url = new URL(request.url ?? '/', 'http://agent')
-  const [, what, ...rest] = url.pathname.split('/')
-  if (what === 'exec' && rest.length === 3) {
+function upgrade(options: ServerOptions, upgrades: Upgrades, asked: Upgrade): void {
+  authorize(options, asked.request)
+  const { pathname, searchParams } = new URL(asked.request.url ?? '/', 'http://agent')
+  const [, what, ...rest] = pathname.split('/')
+  if ((what === 'exec' || what === 'attach') && rest.length === 3) {
     const { worker, container } = find(options, rest)
     if (!worker.running().some(({ name }) => name === container)) {
       throw new HttpError(400, `container ${container} is not running`)
     }
-    sockets.handleUpgrade(request, socket, head, (client) =>
-      serveExec(client, worker, container, url.searchParams),
+    upgrades.streams(asked, searchParams, (client) =>
+      what === 'attach'
+        ? serveAttach(client, worker, container)
+        : serveExec(client, worker, container, searchParams.getAll('command')),
     )
     return
   }
   if (what === 'portForward' && rest.length === 2) {
-    const { worker } = find(options, rest)
-    const port = Number(url.searchParams.get('port'))
-    sockets.handleUpgrade(request, socket, head, (client) =>
-      servePortForward(client, options.network.locate(worker.record.podIP ?? '', port), port),
-    )
+    const { record } = find(options, rest).worker
+    const { name: pod, uid } = record.pod.metadata
+    const locate = (port: number): Address | undefined =>
+      options.network.locate(record.podIP ?? '', port)
+    upgrades.forward(asked, { pod, uid, locate })
     return
   }
   throw new HttpError(404, 'not found')

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createConnection } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { serve, type RunningServer } from '#emulator/serve.ts'
@@ -27,6 +28,14 @@ beforeEach(async () => {
   agent = createServer((_, response) => response.writeHead(400).end('it refuses'))
   agent.on('upgrade', (request, socket, head) => {
     requests.push(request)
+    if (request.headers.upgrade === 'SPDY/3.1') {
+      socket.write(
+        'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: SPDY/3.1\r\n\r\nhi ',
+      )
+      socket.on('data', (chunk) => socket.write(chunk))
+      socket.on('end', () => socket.end('bye'))
+      return
+    }
     if (request.url?.includes('refused')) {
       socket.end('HTTP/1.1 400 Refused\r\ncontent-length: 11\r\n\r\nit refuses\n')
       return
@@ -88,7 +97,7 @@ function refusal(path: string, token?: string): Promise<[number, string]> {
   })
 }
 
-describe('exec', () => {
+describe('exec, attach and port-forward', () => {
   it('joins the client with the agent of the node', async () => {
     const client = connect(`${PATH}/p/exec?command=ls&command=-l&stdout=true`)
     const received: string[] = []
@@ -104,6 +113,46 @@ describe('exec', () => {
     await closed
   })
 
+  it.each([
+    ['attach?stdin=true', '/attach/default/p/a?stdin=true'],
+    ['exec?container=a', '/exec/default/p/a?container=a'],
+    ['portforward', '/portForward/default/p'],
+  ])('%s is asked of the agent as %s', async (path, asked) => {
+    const client = connect(`${PATH}/p/${path}`)
+    await new Promise((resolve) => client.once('open', resolve))
+    client.terminate()
+    expect(requests[0]?.url).toBe(asked)
+  })
+
+  it('hands SPDY on too, each direction to its own end', async () => {
+    const { port } = new URL(server.url)
+    const client = createConnection({ host: '127.0.0.1', port: Number(port), allowHalfOpen: true })
+    client.write(
+      `POST ${PATH}/p/portforward HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${ADMIN_TOKEN}\r\n` +
+        'connection: Upgrade\r\nupgrade: SPDY/3.1\r\ncontent-length: 0\r\n' +
+        'x-stream-protocol-version: portforward.k8s.io\r\n\r\n',
+    )
+    let received = ''
+    client.on('data', (chunk) => (received += String(chunk)))
+    await expect.poll(() => received).toContain('hi ')
+    const sent = 'x'.repeat(1_000_000)
+    client.end(sent)
+    await new Promise((resolve) => client.once('close', resolve))
+    expect(received).toMatch(/^HTTP\/1\.1 101 Switching Protocols\r\n/)
+    expect(received.endsWith(`hi ${sent}bye`)).toBe(true)
+    expect(requests[0]).toMatchObject({
+      method: 'POST',
+      headers: { 'x-stream-protocol-version': 'portforward.k8s.io' },
+    })
+  })
+
+  it.each(['exec', 'attach', 'portforward'])('%s: a node identity is refused', async (what) => {
+    const [status, message] = await refusal(`${PATH}/p/${what}`, NODE_TOKEN)
+    expect(status).toBe(403)
+    expect(message).toContain(`cannot create resource "pods/${what}" in API group ""`)
+    expect(requests).toEqual([])
+  })
+
   it.each<[string, string | undefined, number, string]>([
     [`${PATH}/p/exec`, 'wrong', 401, 'Unauthorized'],
     [
@@ -115,7 +164,8 @@ describe('exec', () => {
     [`${PATH}/none/exec`, undefined, 404, 'pods "none" not found'],
     [`${PATH}/p/exec?container=z`, undefined, 400, 'container z is not valid for pod p'],
     [`${PATH}/p/exec?command=refused`, undefined, 400, 'it refuses'],
-    [`${PATH}/p/portforward`, undefined, 400, 'portforward is not available over websocket'],
+    [`${PATH}/p/log`, undefined, 400, 'log is not available over websocket'],
+    [`${PATH}/p`, undefined, 400, 'pods is not available over websocket'],
     ['/version', undefined, 404, 'the server could not find the requested resource'],
   ])('%s as %s is refused', async (path, token, status, message) => {
     expect(await refusal(path, token)).toEqual([status, message])

@@ -1,9 +1,11 @@
-// `kubectl exec` over WebSocket: the upgraded connection is handed on, byte for byte, to the agent of
-// the pod's node, which speaks Kubernetes' channel protocol. Hono never sees such a request.
+// `kubectl exec`, `attach` and `port-forward`: a connection that becomes a WebSocket or SPDY/3.1 is
+// handed on, byte for byte, to the agent of the pod's node, which speaks those protocols. Hono never
+// sees such a request.
 
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { Duplex } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import type { Pod } from '#shared/api/pod.ts'
 import { keyOf } from '#shared/key.ts'
 import { notFound, StatusError } from '#shared/status.ts'
@@ -18,11 +20,14 @@ export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: B
 
 /** What a client's handshake must keep on its way to the agent. */
 const HANDSHAKE = [
+  'upgrade',
   'sec-websocket-key',
   'sec-websocket-version',
   'sec-websocket-protocol',
   'sec-websocket-extensions',
+  'x-stream-protocol-version',
 ]
+const PROTOCOLS = ['websocket', 'spdy/3.1']
 const CONNECT_MS = 10_000
 
 /** The listener for a server's `upgrade` event. */
@@ -43,7 +48,7 @@ async function handOver(
   head: Buffer,
 ): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://api')
-  const target = await execTarget(deps, request, url)
+  const target = await targetOf(deps, request, url)
   const { upstream, answer, first } = await openUpstream(target, request)
   if (socket.destroyed) {
     upstream.destroy()
@@ -52,8 +57,9 @@ async function handOver(
   socket.write(`HTTP/1.1 101 Switching Protocols\r\n${rawHeaders(answer)}\r\n`)
   if (first.length > 0) socket.write(first)
   if (head.length > 0) upstream.write(head)
-  join(socket, upstream)
-  join(upstream, socket)
+  // The end of one direction is sent on; one that breaks takes the other with it.
+  void pipeline(socket, upstream).catch(() => socket.destroy())
+  void pipeline(upstream, socket).catch(() => upstream.destroy())
 }
 
 interface Target {
@@ -62,34 +68,47 @@ interface Target {
   node: string
 }
 
-/** Errors: as for any request; BadRequest when it is no WebSocket or not for exec. */
-async function execTarget(deps: ApiDeps, request: IncomingMessage, url: URL): Promise<Target> {
-  const { cluster, path, identity } = await identify(deps, {
+/** Errors: as for any request; BadRequest when it is no such protocol or nothing to speak it to. */
+async function targetOf(deps: ApiDeps, request: IncomingMessage, url: URL): Promise<Target> {
+  const {
+    cluster,
+    path: resourcePath,
+    identity,
+  } = await identify(deps, {
     host: request.headers.host ?? '',
     path: url.pathname,
     authorization: request.headers.authorization ?? null,
   })
-  const info = parseResourcePath(path)
+  const info = parseResourcePath(resourcePath)
   if (!info || info.resource !== 'pods' || !info.namespace || !info.name) throw unknownPath()
   const view = await deps.views.open(cluster)
   const reader = await view.catchUp()
   const attributes = { ...info, verb: 'create' }
   const verdict = authorize(identity, attributes, reader)
   if (!verdict.isAllowed) throw accessDenied(identity, attributes, verdict)
-  const isWebSocket = request.headers.upgrade?.toLowerCase() === 'websocket'
-  if (info.subresource !== 'exec' || !isWebSocket) {
-    throw badRequest(`${info.subresource} is not available over ${request.headers.upgrade}`)
+  const { upgrade = '' } = request.headers
+  const isStream = ['exec', 'attach', 'portforward'].includes(info.subresource)
+  if (!isStream || !PROTOCOLS.includes(upgrade.toLowerCase())) {
+    throw badRequest(`${info.subresource || info.resource} is not available over ${upgrade}`)
   }
   const pod = reader.get(keyOf('pods', info.namespace, info.name)) as Pod | undefined
   if (!pod) throw notFound('pods', info.name)
-  const container = containerOf(pod, url.searchParams.get('container') ?? '')
+  const path = agentPath(pod, info.subresource, url.searchParams.get('container') ?? '')
   const node = pod.spec.nodeName
   if (!node) throw badRequest(`pod ${info.name} does not have a host assigned`)
   const endpoint = await deps.agentEndpoint?.(cluster, node)
   if (!endpoint) throw unreachable(node, 'its agent is not known')
-  const parts = [info.namespace, info.name, container].map(encodeURIComponent).join('/')
-  const agentUrl = new URL(`${endpoint.url.replace(/\/$/, '')}/exec/${parts}${url.search}`)
+  const agentUrl = new URL(`${endpoint.url.replace(/\/$/, '')}${path}${url.search}`)
   return { url: agentUrl, token: endpoint.token, node }
+}
+
+function agentPath(pod: Pod, subresource: string, container: string): string {
+  const { namespace = '', name } = pod.metadata
+  const parts =
+    subresource === 'portforward'
+      ? ['portForward', namespace, name]
+      : [subresource, namespace, name, containerOf(pod, container)]
+  return `/${parts.map(encodeURIComponent).join('/')}`
 }
 
 interface Upstream {
@@ -103,7 +122,6 @@ function openUpstream({ url, token, node }: Target, from: IncomingMessage): Prom
   const headers: Record<string, string> = {
     authorization: `Bearer ${token}`,
     connection: 'Upgrade',
-    upgrade: 'websocket',
   }
   for (const name of HANDSHAKE) {
     const value = from.headers[name]
@@ -111,7 +129,8 @@ function openUpstream({ url, token, node }: Target, from: IncomingMessage): Prom
   }
   const open = url.protocol === 'https:' ? httpsRequest : httpRequest
   return new Promise((resolve, reject) => {
-    const call = open(url, { headers, timeout: CONNECT_MS })
+    const method = from.method ?? 'GET'
+    const call = open(url, { method, headers, timeout: CONNECT_MS })
     call.on('timeout', () => call.destroy(new Error(`no answer within ${CONNECT_MS / 1000}s`)))
     call.on('error', (error) => reject(unreachable(node, error.message)))
     call.on('upgrade', (answer, upstream, first) => {
@@ -126,13 +145,6 @@ function openUpstream({ url, token, node }: Target, from: IncomingMessage): Prom
     })
     call.end()
   })
-}
-
-/** Data one way; the end of either side is the end of both. */
-function join(from: Duplex, to: Duplex): void {
-  from.pipe(to)
-  from.on('error', () => to.destroy())
-  from.on('close', () => to.destroy())
 }
 
 function rawHeaders({ rawHeaders: all }: IncomingMessage): string {

@@ -2,7 +2,7 @@
 // pod-columns.ts what is done with it.
 
 import { ALL_VERBS } from './kind.ts'
-import type { KindDefinition } from './kind.ts'
+import type { KindDefinition, Subresource } from './kind.ts'
 import { POD_COLUMNS, podCells } from './pod-columns.ts'
 import { applyPodDefaults } from './pod-defaults.ts'
 import { validatePod } from './pod-validation.ts'
@@ -19,6 +19,7 @@ export const podKind: KindDefinition<Pod> = {
   isNamespaced: true,
   verbs: ALL_VERBS,
   subresources: [
+    stream('attach', 'PodAttachOptions'),
     {
       name: 'binding',
       verbs: ['create'],
@@ -29,7 +30,9 @@ export const podKind: KindDefinition<Pod> = {
       verbs: ['create'],
       responseKind: { group: 'policy', version: 'v1', kind: 'Eviction' },
     },
+    stream('exec', 'PodExecOptions'),
     { name: 'log', verbs: ['get'] },
+    stream('portforward', 'PodPortForwardOptions'),
     { name: 'status', verbs: ['get', 'patch', 'update'] },
   ],
   columns: POD_COLUMNS,
@@ -50,4 +53,9 @@ export const podKind: KindDefinition<Pod> = {
   },
   gracePeriodSeconds: (pod) => pod.spec.terminationGracePeriodSeconds ?? 30,
   returnsDeletedObject: true,
+}
+
+/** GET opens it as a WebSocket, POST as SPDY. */
+function stream(name: string, kind: string): Subresource {
+  return { name, verbs: ['create', 'get'], responseKind: { group: '', version: 'v1', kind } }
 }
