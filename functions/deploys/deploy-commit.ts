@@ -34,6 +34,11 @@ const CHANGES_SHOWN = 20
 export interface DeployRequest {
   target: Target
   head: Head
+  /**
+   * The commit that was deployed when GitHub was asked. When it is another one by now, somebody else
+   * was faster, and may have had the newer answer: then nothing is done.
+   */
+  basis: string | undefined
   /** What the answered question makes of the status, in the same commit. */
   answered: (status: RepositoryStatus, repository: Repository) => RepositoryStatus
   /** Objects that come with it: a preview's namespace. */
@@ -91,7 +96,7 @@ export async function applyManifests(tending: Tending, request: ApplyRequest): P
   for (let attempt = 1; ; attempt++) {
     const reader = await tending.live.catchUp()
     const repository = readRepository(reader, tending.key)
-    if (!repository) return
+    if (!repository || isBeaten(repository, request)) return
     try {
       await commitAll(tending, reader, repository, request, packed)
       return
@@ -105,6 +110,10 @@ export async function applyManifests(tending: Tending, request: ApplyRequest): P
       if (attempt >= ATTEMPTS_MAX) throw new GithubBusy(String(error))
     }
   }
+}
+
+function isBeaten({ status = {} }: Repository, { target, basis }: DeployRequest): boolean {
+  return stateOf(status, target).deploy?.commit !== basis
 }
 
 async function commitAll(
@@ -206,13 +215,15 @@ function superseded(repository: Repository, target: Target, commit: string): Rep
 /** Nothing is applied; the Repository and GitHub say why. */
 async function refuse(
   tending: Tending,
-  { target, head, answered }: DeployRequest,
+  request: DeployRequest,
   message: string,
   deploymentId: number | undefined,
 ): Promise<void> {
+  const { target, head, answered } = request
   const { deps, live, key } = tending
   deps.log.info('a deploy was refused', { cluster: tending.cluster, key, commit: head.commit })
   await updateStatus(deps, live, key, 'refuse', (repository) => {
+    if (isBeaten(repository, request)) return repository.status ?? {}
     const now = formatTime(deps.clock.now())
     const status = superseded(repository, target, head.commit)
     const deploy: DeployState = {

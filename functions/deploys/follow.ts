@@ -180,6 +180,7 @@ export async function goBack(
   if (!manifests || bad === undefined) return false
   await applyManifests(tending, {
     target,
+    basis: bad,
     head: { commit: to, subject: `back from ${short(bad)}` },
     manifests,
     phase: 'RollingBack',

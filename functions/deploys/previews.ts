@@ -88,7 +88,13 @@ async function look(
   }
   const head = { commit: pull.commit, subject: pull.subject }
   const extra = [namespaceOf(target.namespace)]
-  await deployCommit(tending, repository, github, { target, head, answered, extra })
+  await deployCommit(tending, repository, github, {
+    target,
+    head,
+    basis: preview.deploy?.commit,
+    answered,
+    extra,
+  })
 }
 
 /** Why this pull request has no preview; undefined: it has one. */

@@ -128,7 +128,12 @@ async function look(tending: Tending, repository: Repository, reader: Reader): P
   }
   if (head && mustDeploy(repository, head)) {
     const target = mainTarget(repository)
-    await deployCommit(tending, repository, github, { target, head, answered })
+    await deployCommit(tending, repository, github, {
+      target,
+      head,
+      basis: status.deploy?.commit,
+      answered,
+    })
     return
   }
   await updateStatus(tending.deps, tending.live, tending.key, 'looked', ({ status: now = {} }) =>

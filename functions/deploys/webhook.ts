@@ -32,7 +32,7 @@ export const WEBHOOK_PATH = '/github/webhook'
 const BODY_BYTES_MAX = 5_000_000
 const SIGNATURE = /^sha256=[0-9a-f]{64}$/
 const DELIVERY = /^[A-Za-z0-9-]{1,100}$/
-const EVENT = /^[a-z_]{1,50}$/
+const EVENT = /^[a-z0-9_]{1,50}$/
 const CLUSTER = /^[a-z0-9][a-z0-9-]{0,62}$/
 /** Publishing may not hold up the answer: the sweep delivers what is lost. */
 const PUBLISH_MS = 2000

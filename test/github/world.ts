@@ -57,6 +57,8 @@ export interface World {
   settle(): Promise<void>
   /** A new instance of the deploy function that remembers nothing. */
   restart(): void
+  /** A second instance beside the first. */
+  another(): Deploys
   /** Stores an object past the API, as somebody's hand. */
   replace(resource: string, object: KubeObject): Promise<void>
   create(resource: string, object: KubeObject): Promise<void>
@@ -77,6 +79,8 @@ export interface WorldOptions {
   store?: (store: Store) => Store
   fault?: Parameters<typeof createGithubDouble>[0]['fault']
   rateLimit?: number
+  /** Throws when the deploy function shall die at this request. */
+  beforeFetch?: () => void
   start?: number
 }
 
@@ -97,17 +101,20 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     ...(options.fault ? { fault: options.fault } : {}),
     ...(options.rateLimit ? { rateLimit: options.rateLimit } : {}),
   })
-  const hub = github.add(NAME, git.folder)
+  const hub = github.add(options.spec?.repository ?? NAME, git.folder)
   const views = createLiveViews({ store, clock, log })
   const faulty = options.store ? options.store(store) : store
-  const deployViews = createLiveViews({ store: faulty, clock, log })
+  let deployViews = createLiveViews({ store: faulty, clock, log })
   const ports = { bus, timers, clock, log }
   const instance = (): Deploys =>
     createDeploys({
       ...ports,
       views: deployViews,
       githubUrl: () => 'http://github.test',
-      fetch: async (input, init) => github.app.fetch(new Request(input, init)),
+      fetch: async (input, init) => {
+        options.beforeFetch?.()
+        return github.app.fetch(new Request(input, init))
+      },
     })
   const webhook = createDeployWebhook({ ...ports, views: deployViews })
   const reconcile = createReconcile({ ...ports, views })
@@ -181,8 +188,10 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       throw new Error('does not come to rest')
     },
     restart: () => {
+      deployViews = createLiveViews({ store: faulty, clock, log })
       world.deploys = instance()
     },
+    another: instance,
     replace: (resource, object) => put(live, resource, object, object.metadata.resourceVersion),
     create: (resource, object) => put(live, resource, object, undefined),
     setSpec: (spec) =>
@@ -326,6 +335,20 @@ function started(pod: Pod, isReady: boolean, time: string): Pod {
             },
       })),
     },
+  }
+}
+
+/** The store with another commit. */
+export function withCommit(store: Store, commit: Store['commit']): Store {
+  return {
+    commit,
+    get: (...args) => store.get(...args),
+    readCheckpoint: (...args) => store.readCheckpoint(...args),
+    writeCheckpoint: (...args) => store.writeCheckpoint(...args),
+    revisions: (...args) => store.revisions(...args),
+    follow: (...args) => store.follow(...args),
+    changedSince: (...args) => store.changedSince(...args),
+    trim: (...args) => store.trim(...args),
   }
 }
 
