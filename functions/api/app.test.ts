@@ -34,6 +34,25 @@ describe('who may come in', () => {
     expect((await api.call('GET', '/version', { token: 'wrong' })).status).toBe(401)
   })
 
+  it('acts as somebody else for administrators, with what that one may do', async () => {
+    const as = (user: string, group?: string): Record<string, string> => ({
+      'impersonate-user': user,
+      ...(group ? { 'impersonate-group': group } : {}),
+    })
+    const jane = await api.call('GET', CONFIG_MAPS, { headers: as('jane') })
+    expect(jane.status).toBe(403)
+    expect(jane.body['message']).toContain('User "jane" cannot list resource "configmaps"')
+    const root = await api.call('GET', CONFIG_MAPS, { headers: as('jane', 'system:masters') })
+    expect(root.status).toBe(200)
+    const denied = await api.call('GET', CONFIG_MAPS, { token: NOBODY_TOKEN, headers: as('admin') })
+    expect(denied.status).toBe(403)
+    expect(denied.body['message']).toContain('cannot impersonate resource "users"')
+    const node = await api.call('GET', CONFIG_MAPS, {
+      headers: as('system:node:vm-1', 'system:nodes'),
+    })
+    expect(node.status).toBe(403)
+  })
+
   it('says who may not do what', async () => {
     const { status, body } = await api.call('GET', '/api/v1/pods', { token: NOBODY_TOKEN })
     expect(status).toBe(403)

@@ -8,7 +8,7 @@ import { answer, type ApiContext } from './context.ts'
 import type { ApiDeps } from './deps.ts'
 import { createDiscovery } from './discovery.ts'
 import { errorResponse, methodNotAllowed, unknownPath } from './errors.ts'
-import { identify } from './identify.ts'
+import { identify, impersonationOf } from './identify.ts'
 import { createOpenApi } from './openapi/openapi.ts'
 import { agentRoute } from './routes/agent.ts'
 import { DISCOVERED, resourceRoute } from './routes/resources.ts'
@@ -29,7 +29,11 @@ export function createApi(deps: ApiDeps): Hono {
     const whole = { host, path: url.pathname }
     if (isHealthPath(deps.route(whole)?.path ?? url.pathname)) return health()
     const authorization = request.headers.get('authorization')
-    const { cluster, path, identity } = await identify(deps, { ...whole, authorization })
+    const { cluster, path, identity } = await identify(deps, {
+      ...whole,
+      authorization,
+      impersonate: impersonationOf((name) => request.headers.get(name)),
+    })
     const view = await deps.views.open(cluster)
     const context: ApiContext = {
       deps,

@@ -8,26 +8,23 @@ import { badRequest } from './errors.ts'
 export const MAX_BODY_BYTES = 3 * 1024 * 1024
 
 /** The whole body. Error: RequestEntityTooLarge, before more than the bound is kept. */
-export async function readBody(request: Request): Promise<Uint8Array> {
+export async function readBody(request: Request, max = MAX_BODY_BYTES): Promise<Uint8Array> {
   const announced = Number(request.headers.get('content-length') ?? '0')
-  if (announced > MAX_BODY_BYTES) throw tooLarge()
+  if (announced > max) throw tooLarge(max)
   if (!request.body) return new Uint8Array()
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of request.body) {
     length += chunk.byteLength
-    if (length > MAX_BODY_BYTES) throw tooLarge()
+    if (length > max) throw tooLarge(max)
     chunks.push(chunk)
   }
   const only = chunks[0]
   return chunks.length === 1 && only ? only : Buffer.concat(chunks, length)
 }
 
-function tooLarge(): StatusError {
-  return new StatusError(
-    'RequestEntityTooLarge',
-    `Request entity too large: limit is ${MAX_BODY_BYTES}`,
-  )
+function tooLarge(max: number): StatusError {
+  return new StatusError('RequestEntityTooLarge', `Request entity too large: limit is ${max}`)
 }
 
 /** `application/json` of `application/json; charset=utf-8`; '' when there is none. */
@@ -61,7 +58,8 @@ export function parseJson(text: string): unknown {
 /** YAML 1.1 booleans are texts here, as in Kubernetes' JSON-minded parser. Error: BadRequest. */
 export function parseYamlText(text: string): unknown {
   try {
-    return parseYaml(text, { maxAliasCount: 100 })
+    // Its warnings quote the document, which may be a Secret.
+    return parseYaml(text, { maxAliasCount: 100, logLevel: 'error' })
   } catch (error) {
     if (error instanceof YAMLParseError || error instanceof ReferenceError) {
       throw badRequest(`error converting YAML to JSON: yaml: ${messageOf(error)}`)

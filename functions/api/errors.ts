@@ -1,17 +1,35 @@
 // Every failure becomes a Kubernetes Status. What is not a StatusError is a bug: logged with its
-// stack, answered without details.
+// stack, answered without details. Who was turned away is logged as well: operators count it.
 
 import type { Log } from '#shared/ports/log.ts'
 import { StatusError } from '#shared/status.ts'
 
+/** The log's message for a request that may not be; the GKE API's too. */
+export const REFUSED = 'a request was refused'
+const TEXT_MAX = 200
+
 /** The answer to a request that failed. */
 export function errorResponse(error: unknown, log: Log, fields: Record<string, unknown>): Response {
-  if (error instanceof StatusError) return statusResponse(error)
+  if (error instanceof StatusError) {
+    if (error.code === 401 || error.code === 403)
+      log.warn(REFUSED, { ...shortened(fields), code: error.code })
+    return statusResponse(error)
+  }
   log.error('request failed unexpectedly', { ...fields, error })
   return statusResponse(
     new StatusError('InternalError', 'Internal error occurred: see the log of the api function', {
       causes: [{ message: 'unexpected failure' }],
     }),
+  )
+}
+
+/** A path is as long as an attacker likes. */
+function shortened(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? value.slice(0, TEXT_MAX) : value,
+    ]),
   )
 }
 

@@ -12,7 +12,7 @@ import { notFound, StatusError } from '#shared/status.ts'
 import { accessDenied, authorize } from './authorize.ts'
 import type { ApiDeps } from './deps.ts'
 import { badRequest, errorResponse, unknownPath } from './errors.ts'
-import { identify } from './identify.ts'
+import { identify, impersonationOf } from './identify.ts'
 import { parseResourcePath } from './request-info.ts'
 import { containerOf } from './routes/pod-log.ts'
 
@@ -78,6 +78,7 @@ async function targetOf(deps: ApiDeps, request: IncomingMessage, url: URL): Prom
     host: request.headers.host ?? '',
     path: url.pathname,
     authorization: request.headers.authorization ?? null,
+    impersonate: impersonationOf((name) => request.headers[name]?.toString()),
   })
   const info = parseResourcePath(resourcePath)
   if (!info || info.resource !== 'pods' || !info.namespace || !info.name) throw unknownPath()

@@ -121,6 +121,20 @@ describe('clusters', () => {
     })
   })
 
+  test('an upgrade is done at once; what cannot change is refused by name', async () => {
+    await call('POST', `${AT}/clusters`, {
+      cluster: { name: 'c', nodePools: [{ initialNodeCount: 0 }] },
+    })
+    const put = (update: unknown): Promise<Answer> => call('PUT', `${AT}/clusters/c`, { update })
+    expect((await put({ desiredMasterVersion: '-' })).body).toMatchObject({
+      operationType: 'UPGRADE_MASTER',
+      status: 'DONE',
+    })
+    const refused = await put({ desiredNodePoolAutoscaling: { enabled: true } })
+    expect(refused.status).toBe(400)
+    expect(refused.body['error'].message).toContain('desiredNodePoolAutoscaling')
+  })
+
   test('delete marks it and answers an operation', async () => {
     await call('POST', `${AT}/clusters`, CREATE)
     const { body } = await call('DELETE', `${AT}/clusters/test-cluster`)

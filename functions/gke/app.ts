@@ -5,7 +5,10 @@ import { Hono, type Context } from 'hono'
 import type { Log } from '#shared/ports/log.ts'
 import { isReason } from '#shared/status.ts'
 import { CLUSTER_VERSION } from '#shared/version.ts'
+import { within } from '#shared/deadline.ts'
 import { VIEWERS } from '../api/authorize.ts'
+import { readBody as readBytes, textOf } from '../api/body.ts'
+import { REFUSED } from '../api/errors.ts'
 import type { Authenticate, Identity } from '../api/deps.ts'
 import { GoogleError } from './errors.ts'
 import { listOperations, readOperation } from './operations.ts'
@@ -34,6 +37,7 @@ export interface GkeAppDeps extends GkeDeps {
 }
 
 const BODY_BYTES_MAX = 1_000_000
+const BODY_MS_MAX = 60_000
 
 /** Makes the app. It answers every failure in Google's form, never with 500 or 501 on purpose. */
 export function createGke(deps: GkeAppDeps): Hono {
@@ -46,7 +50,16 @@ export function createGke(deps: GkeAppDeps): Hono {
     addRoutes(app, deps, `/${version}/projects/:project`)
   app.notFound((c) => c.json(new GoogleError('NOT_FOUND', `Not found: ${c.req.path}.`), 404))
   app.onError((error, c) => {
-    if (error instanceof GoogleError) return c.json(error, error.code)
+    if (error instanceof GoogleError) {
+      if (error.code === 401 || error.code === 403) {
+        deps.log.warn(REFUSED, {
+          method: c.req.method,
+          path: c.req.path.slice(0, 200),
+          code: error.code,
+        })
+      }
+      return c.json(error, error.code)
+    }
     if (isReason(error, 'ServiceUnavailable')) {
       return c.json(new GoogleError('UNAVAILABLE', error.message), 503, { 'Retry-After': '1' })
     }
@@ -81,7 +94,7 @@ function addClusterRoutes(app: Hono, deps: GkeAppDeps, base: string): void {
     return c.json(clusters.length > 0 ? { clusters } : {})
   })
   app.post(base, async (c) => {
-    const body = await readBody<{ cluster?: ClusterBody }>(c)
+    const body = await readBody<{ cluster?: ClusterBody }>(deps, c)
     if (!body.cluster) throw new GoogleError('INVALID_ARGUMENT', 'Cluster must be specified.')
     return c.json(await createClusterFromBody(deps, placeOf(c), body.cluster))
   })
@@ -89,14 +102,14 @@ function addClusterRoutes(app: Hono, deps: GkeAppDeps, base: string): void {
     c.json(await describeCluster(deps, placeOf(c), param(c, 'cluster'))),
   )
   app.put(`${base}/:cluster`, async (c) =>
-    c.json(await updateCluster(deps, placeOf(c), param(c, 'cluster'))),
+    c.json(await updateCluster(deps, placeOf(c), param(c, 'cluster'), await readBody(deps, c))),
   )
   app.delete(`${base}/:cluster`, async (c) =>
     c.json(await deleteCluster(deps, placeOf(c), param(c, 'cluster'))),
   )
   app.post(`${base}/:call{[^/]+:setResourceLabels}`, async (c) => {
     const name = param(c, 'call').replace(/:setResourceLabels$/, '')
-    return c.json(await setResourceLabels(deps, placeOf(c), name, await readBody(c)))
+    return c.json(await setResourceLabels(deps, placeOf(c), name, await readBody(deps, c)))
   })
 }
 
@@ -105,7 +118,7 @@ function addPoolRoutes(app: Hono, deps: GkeAppDeps, base: string): void {
     c.json({ nodePools: await listNodePools(deps, placeOf(c), param(c, 'cluster')) }),
   )
   app.post(base, async (c) => {
-    const body = await readBody<{ nodePool?: NodePoolBody }>(c)
+    const body = await readBody<{ nodePool?: NodePoolBody }>(deps, c)
     if (!body.nodePool) throw new GoogleError('INVALID_ARGUMENT', 'Node pool must be specified.')
     return c.json(await createNodePool(deps, placeOf(c), param(c, 'cluster'), body.nodePool))
   })
@@ -117,7 +130,7 @@ function addPoolRoutes(app: Hono, deps: GkeAppDeps, base: string): void {
   )
   app.post(`${base}/:call{[^/]+:setSize}`, async (c) => {
     const pool = param(c, 'call').replace(/:setSize$/, '')
-    const { nodeCount } = await readBody<{ nodeCount?: unknown }>(c)
+    const { nodeCount } = await readBody<{ nodeCount?: unknown }>(deps, c)
     return c.json(await setNodePoolSize(deps, placeOf(c), param(c, 'cluster'), pool, nodeCount))
   })
 }
@@ -168,10 +181,26 @@ function param(c: Context, name: string): string {
   return c.req.param(name) ?? ''
 }
 
-async function readBody<T extends object>(c: Context): Promise<Partial<T>> {
-  const text = await c.req.text()
-  if (text.length > BODY_BYTES_MAX)
-    throw new GoogleError('INVALID_ARGUMENT', 'Request payload is too large.')
+/** Bounded in size and in time: who has a token may not hold the function either. */
+async function readText({ clock }: GkeAppDeps, request: Request): Promise<string> {
+  try {
+    const reading = readBytes(request, BODY_BYTES_MAX)
+    return textOf(await within(clock, BODY_MS_MAX, 'the request body', reading))
+  } catch (error) {
+    if (isReason(error, 'ServiceUnavailable')) {
+      throw new GoogleError('DEADLINE_EXCEEDED', 'The request body took too long.', {
+        cause: error,
+      })
+    }
+    if (isReason(error, 'RequestEntityTooLarge') || isReason(error, 'BadRequest')) {
+      throw new GoogleError('INVALID_ARGUMENT', error.message, { cause: error })
+    }
+    throw error
+  }
+}
+
+async function readBody<T extends object>(deps: GkeAppDeps, c: Context): Promise<Partial<T>> {
+  const text = await readText(deps, c.req.raw)
   try {
     const body: unknown = text === '' ? {} : JSON.parse(text)
     if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body

@@ -11,6 +11,7 @@ const HTTP = {
   ALREADY_EXISTS: 409,
   RESOURCE_EXHAUSTED: 429,
   UNAVAILABLE: 503,
+  DEADLINE_EXCEEDED: 504,
 } as const
 
 export type GoogleStatus = keyof typeof HTTP

@@ -106,9 +106,23 @@ export async function deleteCluster(deps: GkeDeps, place: Place, name: string): 
 }
 
 /** `update.desiredMasterVersion` and the like: versions come with the functions, nothing to do. */
-export async function updateCluster(deps: GkeDeps, place: Place, name: string): Promise<Wire> {
-  return begin(deps, 'UPGRADE_MASTER', await mustFind(deps, place, name))
+export async function updateCluster(
+  deps: GkeDeps,
+  place: Place,
+  name: string,
+  body: { update?: Record<string, unknown> },
+): Promise<Wire> {
+  const cluster = await mustFind(deps, place, name)
+  const others = Object.keys(body.update ?? {}).filter((field) => !VERSION_FIELDS.has(field))
+  if (others.length > 0) {
+    throw new GoogleError('INVALID_ARGUMENT', `This cluster cannot change: ${others.join(', ')}.`)
+  }
+  const isMaster = body.update?.['desiredMasterVersion'] !== undefined
+  return begin(deps, isMaster ? 'UPGRADE_MASTER' : 'UPGRADE_NODES', cluster)
 }
+
+/** There is one version: asking for it is an upgrade that is done. */
+const VERSION_FIELDS = new Set(['desiredMasterVersion', 'desiredNodeVersion', 'desiredNodePoolId'])
 
 export async function setResourceLabels(
   deps: GkeDeps,
