@@ -25,8 +25,17 @@ const STALLED_MS = 10_000
 /** What is kept for the client of a `stdinOnce` container, which is there for it alone. */
 const EARLY_BYTES = 64 * 1024
 
-/** `keepsEarly`: the first client also gets what was printed before it came. */
-export function createTap({ keepsEarly }: { keepsEarly: boolean }): Tap {
+/**
+ * `keepsEarly`: the first client also gets what was printed before it came. `stalledMs`: how long the
+ * container waits for a client that does not read.
+ */
+export function createTap({
+  keepsEarly,
+  stalledMs = STALLED_MS,
+}: {
+  keepsEarly: boolean
+  stalledMs?: number
+}): Tap {
   const clients = new Set<Client>()
   let early: { stream: 'stdout' | 'stderr'; chunk: Buffer }[] | undefined = keepsEarly
     ? []
@@ -42,7 +51,7 @@ export function createTap({ keepsEarly }: { keepsEarly: boolean }): Tap {
       return waits.length > 0 ? Promise.all(waits) : undefined
     },
     attach() {
-      const client = new Client(() => clients.delete(client))
+      const client = new Client(stalledMs, () => clients.delete(client))
       clients.add(client)
       for (const { stream, chunk } of early ?? []) void client.write(stream, chunk)
       early = undefined
@@ -57,10 +66,12 @@ export function createTap({ keepsEarly }: { keepsEarly: boolean }): Tap {
 class Client implements Attached {
   readonly stdout = new PassThrough()
   readonly stderr = new PassThrough()
+  readonly #stalledMs: number
   readonly #onLeave: () => void
   #isCutOff = false
 
-  constructor(onLeave: () => void) {
+  constructor(stalledMs: number, onLeave: () => void) {
+    this.#stalledMs = stalledMs
     this.#onLeave = onLeave
   }
 
@@ -91,7 +102,7 @@ class Client implements Attached {
     const timer = setTimeout(() => {
       this.#isCutOff = true
       this.leave()
-    }, STALLED_MS)
+    }, this.#stalledMs)
     await Promise.race([once(to, 'drain', { signal }), once(to, 'close', { signal })]).catch(
       () => undefined,
     )
