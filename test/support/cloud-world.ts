@@ -16,6 +16,7 @@ import {
   createIdentitySigner,
   GOOGLE_ISSUER,
   type IdentitySigner,
+  type VmClaims,
 } from '#emulator/google/identity.ts'
 import { createCloudApi } from '#functions/cloud-api.ts'
 import { CLUSTER_LABEL, POOL_LABEL } from '#functions/cloud/wishes.ts'
@@ -41,8 +42,9 @@ export interface Answer {
 
 export const PROJECT = 'demo-wherry'
 export const ZONE = 'us-east1-c'
-const ADMIN = 'ya29.admin'
-const URL_BASE = 'https://api.example'
+export const ADMIN = 'ya29.admin'
+/** Where the api function is; also the audience of VMs' tokens. */
+export const URL_BASE = 'https://api.example'
 const MINUTE_MS = 60_000
 /** How long a VM takes from being asked for until its agent speaks. */
 const BOOT_MS = 20_000
@@ -60,7 +62,8 @@ export class CloudWorld {
   readonly #calls = new Map<FunctionName, number>()
   readonly #vms = new Map<string, { cluster: string; vm: CloudVm; token: Promise<string> }>()
   readonly #timers = createProcessTimers({ clock: this.clock, bus: this.#bus })
-  readonly #identity: IdentitySigner
+  /** Signs as Google does. */
+  readonly identity: IdentitySigner
   readonly #api: ReturnType<typeof createCloudApi>
   readonly #sweep: () => Promise<void>
   #sweepAtMs = this.clock.now() + MINUTE_MS
@@ -77,7 +80,7 @@ export class CloudWorld {
   }
 
   private constructor(identity: IdentitySigner) {
-    this.#identity = identity
+    this.identity = identity
     this.#sweep = composeSweep(this.#ports('sweep'))
     this.#api = createCloudApi({
       ...this.#ports('api'),
@@ -103,6 +106,16 @@ export class CloudWorld {
     }
     if (!name) total.messages = this.#bus.published()
     return total
+  }
+
+  /** Any request to the api function, as it is. */
+  send(path: string, init: RequestInit): Promise<Response> {
+    return this.fetch(new Request(`${URL_BASE}${path}`, init))
+  }
+
+  /** The api function itself. */
+  fetch(request: Request): Promise<Response> {
+    return this.#counted('api', async () => this.#api.fetch(request))
   }
 
   /** A request of a person to the api function. */
@@ -196,21 +209,8 @@ export class CloudWorld {
 
   #boot(instance: Instance): void {
     const cluster = instance.labels[CLUSTER_LABEL] ?? ''
-    const token = this.#identity.sign(
-      {
-        project: PROJECT,
-        projectNumber: '1',
-        zone: instance.zone,
-        instanceId: instance.id,
-        instanceName: instance.name,
-        instanceCreationTimestamp: 0,
-        email: 'node@example.com',
-      },
-      URL_BASE,
-      true,
-      // Signatures are checked by the time of day, which is not this world's.
-      Date.now(),
-    )
+    // Signatures are checked by the time of day, which is not this world's.
+    const token = this.identity.sign(claimsOf(instance), URL_BASE, true, Date.now())
     const vm = new CloudVm({
       instance,
       pool: instance.labels[POOL_LABEL] ?? '',
@@ -262,21 +262,29 @@ export class CloudWorld {
     return call()
   }
 
-  #request(method: string, path: string, token: string, body: unknown): Promise<Answer> {
-    return this.#counted('api', async () => {
-      const response = await this.#api.fetch(
-        new Request(`${URL_BASE}${path}`, {
-          method,
-          headers: {
-            authorization: `Bearer ${token}`,
-            'content-type':
-              method === 'PATCH' ? 'application/merge-patch+json' : 'application/json',
-          },
-          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        }),
-      )
-      const text = await response.text()
-      return { status: response.status, body: text.startsWith('{') ? JSON.parse(text) : {} }
+  async #request(method: string, path: string, token: string, body: unknown): Promise<Answer> {
+    const response = await this.send(path, {
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json',
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
+    const text = await response.text()
+    return { status: response.status, body: text.startsWith('{') ? JSON.parse(text) : {} }
+  }
+}
+
+/** What Google says of a VM in its token. */
+export function claimsOf(instance: Instance): VmClaims {
+  return {
+    project: PROJECT,
+    projectNumber: '1',
+    zone: instance.zone,
+    instanceId: instance.id,
+    instanceName: instance.name,
+    instanceCreationTimestamp: 0,
+    email: 'node@example.com',
   }
 }
