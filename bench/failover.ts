@@ -1,0 +1,132 @@
+// What visitors notice when something dies, and how soon it is made good: the whole local system, a load
+// generator, one fault after the other.
+// `npm run bench -- failover [--runs N] [--only SCENARIO,…] [--markdown [FILE]]`
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism, totalmem } from 'node:os'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { startLocalWherry, type LocalWherry } from '#test/local-wherry.ts'
+import { watchCluster } from './failover/cluster.ts'
+import { document } from './failover/document.ts'
+import { startLoad } from './failover/load.ts'
+import { plot } from './failover/plot.ts'
+import { measurementsOf, runOf, type Run } from './failover/results.ts'
+import { play, SCENARIOS, untilCalm, type Hands, type ScenarioName } from './failover/scenarios.ts'
+import type { Measure } from './measurement.ts'
+
+const PER_SECOND = 50
+const RUNS = 3
+/** Traffic before the fault, and after all is well. */
+const BEFORE_MS = 1000
+const AFTER_MS = 3000
+const DOCUMENT = join(import.meta.dirname, '..', 'docs', 'failover.md')
+
+export const measure: Measure = async (args) => {
+  const { runs: count, scenarios, markdown } = readOptions(args)
+  const wherry = await startLocalWherry()
+  const runs: Run[] = []
+  try {
+    const cluster = watchCluster(wherry.ready.kubeconfig)
+    const hands: Hands = { cluster, fault: faultsOf(wherry) }
+    for (let turn = 0; turn < count; turn++) {
+      for (const name of scenarios) {
+        const run = await runOnce(wherry, hands, name, turn)
+        runs.push(run)
+        tell(turn, run)
+      }
+    }
+    cluster.close()
+    if (markdown) writeDocument(markdown, runs, count, wherry.ready.machines)
+  } finally {
+    await wherry.dispose()
+  }
+  return measurementsOf(runs)
+}
+
+async function runOnce(
+  { ready }: LocalWherry,
+  hands: Hands,
+  name: ScenarioName,
+  turn: number,
+): Promise<Run> {
+  await untilCalm(hands)
+  const load = startLoad(`${ready.app}/api/whoami`, PER_SECOND)
+  try {
+    await sleep(BEFORE_MS)
+    const outcome = await play(name, hands, turn)
+    await sleep(AFTER_MS)
+    // What still goes on afterwards, such as a new VM that comes up, must cost nobody anything.
+    await untilCalm(hands)
+    await load.stop()
+    return runOf(name, outcome, load.records)
+  } finally {
+    await load.stop()
+  }
+}
+
+function faultsOf({ ready, home }: LocalWherry): Hands['fault'] {
+  const token = readFileSync(join(home, 'admin-token'), 'utf8').trim()
+  return async (fault, target) => {
+    const response = await fetch(`${ready.gcloud}/faults`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+      body: JSON.stringify({ fault, target }),
+    })
+    if (!response.ok) throw new Error(`${fault} ${target}: ${await response.text()}`)
+  }
+}
+
+function readOptions(args: readonly string[]): {
+  runs: number
+  scenarios: ScenarioName[]
+  markdown: string | undefined
+} {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      runs: { type: 'string', default: String(RUNS) },
+      only: { type: 'string' },
+      markdown: { type: 'boolean', default: false },
+    },
+  })
+  const runs = Number(values.runs)
+  if (!Number.isInteger(runs) || runs < 1) throw new Error('--runs takes a whole number from 1 on')
+  const all = SCENARIOS.map(({ name }) => name)
+  const wanted = values.only?.split(',')
+  const strangers = wanted?.filter((name) => !all.some((one) => one === name)) ?? []
+  if (strangers.length > 0) {
+    throw new Error(`no scenario ${strangers.join(', ')}; there are: ${all.join(', ')}`)
+  }
+  return {
+    runs,
+    scenarios: all.filter((name) => !wanted || wanted.includes(name)),
+    markdown: values.markdown ? (positionals[0] ?? DOCUMENT) : undefined,
+  }
+}
+
+function tell(turn: number, run: Run): void {
+  const seconds = (value: number | undefined): string =>
+    value === undefined ? '–' : `${value.toFixed(1)} s`
+  process.stderr.write(
+    `run ${turn + 1}  ${run.scenario.padEnd(16)} detected ${seconds(run.detected)}, out of rotation ` +
+      `${seconds(run.outOfRotation)}, ready ${seconds(run.ready)}, replaced ${seconds(run.replaced)}, back ${seconds(run.back)}, ` +
+      `lost ${run.lost} of ${run.requests}\n`,
+  )
+}
+
+function writeDocument(path: string, runs: readonly Run[], count: number, machines: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  const memory = Math.round(totalmem() / 2 ** 30)
+  const about = {
+    machine: `${availableParallelism()} cores and ${memory} GB (${process.platform} ${process.arch})`,
+    day: new Date().toISOString().slice(0, 10),
+    perSecond: PER_SECOND,
+    runs: count,
+    machines: `emulated VMs with ${machines}`,
+  }
+  writeFileSync(path, document(runs, about))
+  writeFileSync(join(dirname(path), 'failover.svg'), plot(runs))
+}

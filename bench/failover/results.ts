@@ -1,0 +1,130 @@
+// The runs of the failover benchmark as numbers: what is measured, of which scenario, and what
+// Kubernetes takes for the same.
+
+import type { Measurement } from '../measurement.ts'
+import type { RequestRecord } from './load.ts'
+import { SCENARIOS, type Outcome, type ScenarioName } from './scenarios.ts'
+
+/** Seconds from the fault. */
+export interface Run {
+  scenario: ScenarioName
+  detected?: number
+  /** When the last request that failed was sent; 0: none failed. */
+  outOfRotation: number
+  /** As many pods as before are Ready, says the control plane. */
+  ready: number
+  /** And the new ones have answered. */
+  replaced: number
+  back?: number
+  lost: number
+  requests: number
+}
+
+/**
+ * Kubernetes' published defaults after the death of a node. Out of rotation: the node's lease is given
+ * 40 s (50 s in newer versions) and looked at every 5 s, before endpoints change. Replaced: pods bear
+ * `not-ready` and `unreachable` for 300 s more. Tuned: 20 s of grace and 10 s of tolerance.
+ */
+export const KUBERNETES = {
+  outOfRotation: 45,
+  replaced: 350,
+  tuned: '35 to 45 s',
+  sources: [
+    'https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/ (--node-monitor-grace-period, --node-monitor-period)',
+    'https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions (tolerationSeconds: 300)',
+  ],
+} as const
+
+/** Under way at the fault: sent shortly before, and lost with it. */
+const IN_FLIGHT_MS = 2000
+
+export function runOf(
+  scenario: ScenarioName,
+  { causedAt, detectedAt, readyAt, replacements, backMs }: Outcome,
+  records: readonly RequestRecord[],
+): Run {
+  const since = (atMs: number): number => Math.max(0, atMs - causedAt) / 1000
+  const ours = records.filter(
+    ({ sentAt, endedAt }) => sentAt >= causedAt - IN_FLIGHT_MS && endedAt >= causedAt,
+  )
+  const failed = ours.filter(({ failure }) => failure !== undefined)
+  // Ready is what the control plane says; a visitor's answer is what counts. One that came back (its
+  // container was started again) has answered before.
+  const firstAnswer = (pod: string): number => {
+    const after = Math.max(causedAt, detectedAt ?? causedAt)
+    const found = ours.find(({ servedBy, sentAt }) => servedBy === pod && sentAt >= after)
+    if (!found) throw new Error(`${scenario}: ${pod} never answered`)
+    return found.endedAt
+  }
+  return {
+    scenario,
+    ...(detectedAt === undefined ? {} : { detected: since(detectedAt) }),
+    outOfRotation: since(Math.max(causedAt, ...failed.map(({ sentAt }) => sentAt))),
+    ready: since(readyAt),
+    replaced: since(Math.max(readyAt, ...replacements.map((pod) => firstAnswer(pod)))),
+    ...(backMs === undefined ? {} : { back: backMs / 1000 }),
+    lost: failed.length,
+    requests: ours.length,
+  }
+}
+
+export const COLUMNS = ['detected', 'outOfRotation', 'replaced', 'back', 'lost'] as const
+type Column = (typeof COLUMNS)[number]
+
+const NAMES: Record<Column, string> = {
+  detected: 'detected',
+  outOfRotation: 'out-of-rotation',
+  replaced: 'replaced',
+  back: 'back',
+  lost: 'lost',
+}
+
+/** Median and worst; undefined when the scenario does not have it. */
+export function summary(
+  runs: readonly Run[],
+  scenario: ScenarioName,
+  column: Column,
+): { median: number; worst: number; runs: number } | undefined {
+  const values = valuesOf(runs, scenario, column)
+  const worst = values.at(-1)
+  if (worst === undefined) return undefined
+  const low = values[Math.floor((values.length - 1) / 2)] ?? 0
+  const high = values[Math.ceil((values.length - 1) / 2)] ?? 0
+  return { median: (low + high) / 2, worst, runs: values.length }
+}
+
+/** In ascending order. */
+export function valuesOf(runs: readonly Run[], scenario: ScenarioName, column: Column): number[] {
+  return runs
+    .filter((run) => run.scenario === scenario)
+    .flatMap((run) => run[column] ?? [])
+    .sort((left, right) => left - right)
+}
+
+export function measurementsOf(runs: readonly Run[]): Measurement[] {
+  return SCENARIOS.flatMap((scenario) =>
+    COLUMNS.flatMap((column): Measurement[] => {
+      const found = summary(runs, scenario.name, column)
+      if (!found) return []
+      const unit = column === 'lost' ? 'requests' : 's'
+      const name = `${scenario.name}.${NAMES[column]}`
+      const isCompared = 'comparison' in scenario
+      const note = noteOf(column, found.runs, isCompared)
+      return [
+        // The name by itself is the median: `rollout.lost`.
+        ...(column === 'lost' ? [{ name, unit, value: found.median, note }] : []),
+        { name: `${name}.median`, unit, value: found.median, note },
+        { name: `${name}.worst`, unit, value: found.worst },
+      ]
+    }),
+  )
+}
+
+function noteOf(column: Column, runs: number, isCompared: boolean): string {
+  const of = `${runs} runs`
+  if (!isCompared) return of
+  if (column === 'outOfRotation')
+    return `${of}; Kubernetes' defaults: about ${KUBERNETES.outOfRotation} s`
+  if (column === 'replaced') return `${of}; Kubernetes' defaults: about ${KUBERNETES.replaced} s`
+  return of
+}
