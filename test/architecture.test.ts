@@ -124,8 +124,9 @@ describe('architecture', () => {
     expect(broken).toEqual([])
   })
 
-  test('only programs read the environment: the three composition roots, and fault', () => {
-    const roots = /^(functions\/index|emulator\/main|emulator\/fault|agent\/main)\.ts$|^(bench|infra)\//
+  test('only programs read the environment: the composition roots and the commands', () => {
+    const roots =
+      /^(functions\/index|agent\/main|emulator\/(main|fault|repository|webhook))\.ts$|^(bench|infra)\//
     const broken = FILES.filter(
       (file) =>
         !roots.test(file) && /\bprocess\.env\b/.test(readFileSync(join(ROOT, file), 'utf8')),

@@ -14,12 +14,7 @@ export function createProcessTimers({ clock, bus }: ProcessTimersOptions): Timer
   const pending = new Set<string>()
   const abort = new AbortController()
 
-  async function fire(
-    id: string,
-    cluster: string,
-    atMs: number,
-    topic: WakeTopic,
-  ): Promise<void> {
+  async function fire(id: string, cluster: string, atMs: number, topic: WakeTopic): Promise<void> {
     await clock.sleep(Math.max(0, atMs - clock.now()), abort.signal)
     pending.delete(id)
     if (abort.signal.aborted) return
