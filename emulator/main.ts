@@ -139,6 +139,7 @@ function writeReady(local: Local, home: Home, { cluster, app, kubeconfig }: Up):
   const ready = {
     ...(app ? { app } : {}),
     api: cluster ? local.endpoints.urlOf(cluster.metadata.name) : '',
+    cluster: cluster?.metadata.name ?? '',
     kubeconfig,
     gcloud: local.cloud.url,
     project: PROJECT,

@@ -74,9 +74,8 @@ describe.each(['before', 'after'] as const)('the function dies %s a step', (when
     death.at = at
     await here.settle().catch(() => undefined)
     const image = await imageOf(here)
-    const version = ((await here.get('configmaps', 'version')) as ConfigMap | undefined)?.data?.[
-      'version'
-    ]
+    const map: ConfigMap | undefined = await here.get('configmaps', 'version')
+    const version = map?.data?.['version']
     expect(`web:${version}`, `after dying at step ${at}`).toBe(image)
     const wasReached = death.isDead
     death.isDead = false

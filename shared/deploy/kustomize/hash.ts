@@ -19,14 +19,14 @@ export function appendHashes(resources: readonly Resource[], tools: RenderTools)
   }
 }
 
-/** As kustomize's hasher: SHA-256 of the content's JSON as Go writes it, in safe letters. */
+/** As kustomize's hasher: SHA-256 of the content's JSON as Go writes it, in safe letters; no name. */
 export function contentHash(object: Manifest, { sha256 }: RenderTools): string {
-  const { kind, metadata, data, binaryData, stringData, type } = object
+  const { kind, data, binaryData, stringData, type } = object
   const content: Record<string, unknown> = {
     ...(binaryData === undefined ? {} : { binaryData }),
     data: data ?? '',
     kind,
-    name: metadata.name,
+    name: '',
     ...(stringData === undefined ? {} : { stringData }),
     ...(kind === 'Secret' ? { type: type ?? '' } : {}),
   }
