@@ -66,7 +66,7 @@ function vmToken(over: Overrides = {}): Promise<string> {
     zone: 'us-east1-c',
     instance_id: '42',
     instance_name: 'vm-1',
-    instance_creation_timestamp: 1_795_000_000,
+    instance_creation_timestamp: 1_795_305_600,
     ...over.engine,
   }
   return new SignJWT({ google: { compute_engine: engine } })
@@ -105,6 +105,10 @@ describe('VM identity tokens', () => {
   it.each<[string, Overrides]>([
     ['another instance of the same name', { engine: { instance_id: '43' } }],
     ['an instance that is not listed', { engine: { instance_name: 'vm-2' } }],
+    [
+      'the same instance made at another time',
+      { engine: { instance_creation_timestamp: 1_795_000_000 } },
+    ],
     ['another project', { engine: { project_id: 'q' } }],
     ['another zone', { engine: { zone: 'europe-west1-b' } }],
     ['another audience', { audience: 'https://elsewhere.example' }],

@@ -5,6 +5,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { errors, jwtVerify, type JWTVerifyGetKey } from 'jose'
 import type { NodePool, PoolInstance } from '#shared/api/node-pool.ts'
 import type { Reader } from '#shared/view/reader.ts'
+import { parseTime } from '#shared/time.ts'
 import type { Authenticate, Identity } from './deps.ts'
 
 export interface VmTrust {
@@ -28,6 +29,8 @@ interface VmClaims {
   zone: string
   instance_id: string
   instance_name: string
+  /** Seconds since 1970. */
+  instance_creation_timestamp: number
 }
 
 /** Turns bearer tokens into identities. What cannot be proved is undefined, never an error. */
@@ -107,14 +110,24 @@ function vmClaims(google: unknown): VmClaims | undefined {
   const zone = text('zone')
   const instance_id = text('instance_id')
   const instance_name = text('instance_name')
+  const created = Number(text('instance_creation_timestamp'))
   if (!project_id || !zone || !instance_id || !instance_name) return undefined
-  return { project_id, zone, instance_id, instance_name }
+  if (!Number.isFinite(created)) return undefined
+  return { project_id, zone, instance_id, instance_name, instance_creation_timestamp: created }
 }
 
 function poolHas(pool: NodePool, claims: VmClaims): boolean {
   const isSame = (instance: PoolInstance): boolean =>
-    instance.name === claims.instance_name && instance.id === claims.instance_id
+    instance.name === claims.instance_name &&
+    instance.id === claims.instance_id &&
+    isCreatedAt(instance, claims.instance_creation_timestamp)
   return pool.spec.zone === claims.zone && (pool.status?.instances ?? []).some(isSame)
+}
+
+/** The token has whole seconds, the list a text with a fraction. */
+function isCreatedAt(instance: PoolInstance, seconds: number): boolean {
+  const listed = parseTime(instance.creationTimestamp)
+  return listed !== undefined && Math.abs(Math.floor(listed / 1000) - seconds) <= 1
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -27,6 +27,7 @@ import {
   type OnMessage,
   type Ports,
 } from '#functions/compose.ts'
+import { parseTime } from '#shared/time.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import { splitKey, type Key } from '#shared/key.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
@@ -284,7 +285,7 @@ export function claimsOf(instance: Instance): VmClaims {
     zone: instance.zone,
     instanceId: instance.id,
     instanceName: instance.name,
-    instanceCreationTimestamp: 0,
+    instanceCreationTimestamp: Math.floor((parseTime(instance.creationTimestamp) ?? 0) / 1000),
     email: 'node@example.com',
   }
 }
