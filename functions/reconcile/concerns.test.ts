@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { aNode, aPod, aService } from '#test/support/objects.ts'
+import { aDeployment, aNode, aPod, aService } from '#test/support/objects.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import type { NodePool } from '#shared/api/node-pool.ts'
 import type { Change, Revision } from '#shared/ports/store.ts'
@@ -105,4 +105,25 @@ describe('who must hear of it when', () => {
       expect({ nodes: [...found.nodes], cloud: found.cloud }).toEqual({ nodes, cloud })
     },
   )
+})
+
+describe('the deploy function hears of', () => {
+  const marked = aDeployment('web')
+  marked.metadata.annotations = { 'deploy.wherry.dev/owner': 'default/shop' }
+  const repository = {
+    apiVersion: 'deploy.wherry.dev/v1',
+    kind: 'Repository',
+    metadata: aDeployment('shop').metadata,
+    spec: { repository: 'o/shop' },
+  }
+  test.each([
+    ['a Repository', repository, 'user:admin', true],
+    ['an accepted delivery', repository, 'webhook:github', true],
+    ['what it did itself', repository, 'function:deploys', false],
+    ['the rollout of what it deployed', marked, 'function:reconcile', true],
+    ['nothing else', aDeployment('web'), 'function:reconcile', false],
+  ])('%s', (_what, after, actor, hears) => {
+    const change: Change = { key: keyOfObject(after), after }
+    expect(concernsOf([revision([change], actor)], new ClusterView()).deploys).toBe(hears)
+  })
 })
