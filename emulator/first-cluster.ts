@@ -8,6 +8,7 @@ import type { Cluster } from '#shared/api/cluster.ts'
 import type { Node } from '#shared/api/node.ts'
 import type { Service } from '#shared/api/service.ts'
 import { keyOf } from '#shared/key.ts'
+import { isReason } from '#shared/status.ts'
 import { createCluster, findCluster } from '#functions/clusters/fleet.ts'
 import { poolDraft } from '#functions/gke/draft.ts'
 import { applyManifests, type ApiClient } from './apply-example.ts'
@@ -86,11 +87,16 @@ async function answers(url: string): Promise<boolean> {
 async function until<T>(what: string, check: () => Promise<T | undefined | false>): Promise<T> {
   const deadline = Date.now() + DEADLINE_MS
   while (Date.now() < deadline) {
-    const answer = await check()
+    const answer = await check().catch(unlessAway)
     if (answer !== undefined && answer !== false) return answer
     await sleep(100)
   }
   throw new Error(`${what} not ready after ${DEADLINE_MS / 1000} s; see the logs`)
+}
+
+/** On a busy machine the store may be late: that is asked again, anything else is a failure. */
+function unlessAway(error: unknown): undefined {
+  if (!isReason(error, 'ServiceUnavailable')) throw error
 }
 
 /** Speaks to the cluster's API as any client does: over TLS, with the admin's token. */
