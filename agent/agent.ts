@@ -96,7 +96,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   void sync.start()
   const { pubsubProject: project, cluster } = facts
   const onWake = (): void => sync.wake()
-  void listenForWakeUps({ project, cluster, node, onWake, log, signal })
+  const file = join(options.stateDir, 'subscription')
+  void listenForWakeUps({ project, cluster, node, file, onWake, log, signal })
   log.info('the agent runs', { node, instance: facts.id, server: server.address.port })
 
   return {

@@ -1,6 +1,12 @@
 // Hears that this node has work: a subscription of its own on the topic of all nodes. A wake-up says
 // nothing but "look"; when the link was broken we look too, since one may have been lost.
+//
+// Each start has a new subscription. Pub/Sub goes on handing messages to the stream of a machine that
+// was cut off, and gives them to another one only when they were not acknowledged in time: whoever
+// shares a subscription with a dead predecessor hears every second wake-up ten seconds late.
 
+import { randomBytes } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { PubSub } from '@google-cloud/pubsub'
 import type { Message, Subscription } from '@google-cloud/pubsub'
 import { TOPICS } from '#shared/ports/bus.ts'
@@ -11,6 +17,8 @@ export interface WakeUpOptions {
   project: string
   cluster: string
   node: string
+  /** Keeps the subscription's name, so that the next start can take it away. */
+  file: string
   onWake: () => void
   log: Log
   signal: AbortSignal
@@ -27,9 +35,12 @@ const RETAIN_SECONDS = 600
 export async function listenForWakeUps(options: WakeUpOptions): Promise<void> {
   const { project, signal, log, onWake } = options
   const pubsub = new PubSub({ projectId: project })
+  void remove(pubsub, nameOfLastTime(options.file))
+  const name = newName(options.node)
+  writeFileSync(options.file, name)
   for (let failures = 0; !signal.aborted; failures++) {
     try {
-      const subscription = await open(pubsub, options)
+      const subscription = await open(pubsub, name, options)
       // Whatever was published before the subscription was there is seen now.
       onWake()
       const opened = Date.now()
@@ -44,11 +55,28 @@ export async function listenForWakeUps(options: WakeUpOptions): Promise<void> {
     }
     await pause(retryDelay(undefined, failures, Math.random()), signal)
   }
+  await remove(pubsub, name)
   await pubsub.close().catch(() => undefined)
 }
 
-async function open(pubsub: PubSub, options: WakeUpOptions): Promise<Subscription> {
-  const name = subscriptionName(options.node)
+/** What nobody takes away goes by itself after EXPIRES_SECONDS. */
+async function remove(pubsub: PubSub, name: string | undefined): Promise<void> {
+  if (!name) return
+  await pubsub
+    .subscription(name)
+    .delete()
+    .catch(() => undefined)
+}
+
+function nameOfLastTime(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+async function open(pubsub: PubSub, name: string, options: WakeUpOptions): Promise<Subscription> {
   const settings = {
     flowControl: { maxMessages: 100 },
     streamingOptions: { maxStreams: 1 },
@@ -103,6 +131,6 @@ export function isForUs(
 }
 
 /** A name that Pub/Sub takes: a letter first, at most 255 characters. */
-function subscriptionName(node: string): string {
-  return `wherry-node-${node}`.slice(0, 255)
+function newName(node: string): string {
+  return `wherry-node-${node.slice(0, 200)}-${randomBytes(4).toString('hex')}`
 }
