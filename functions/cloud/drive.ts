@@ -11,6 +11,7 @@ import type { Reader } from '#shared/view/reader.ts'
 import type { CloudConfig, ClusterFacts } from './config.ts'
 import { balancerName } from './names.ts'
 import { isSettled, type BalancerResult, type Observed, type PoolResult } from './observed.ts'
+import { instanceToRepair } from './repair.ts'
 import {
   balancedServices,
   balancerSpec,
@@ -66,6 +67,7 @@ export async function drive(
     pools.set(pool.metadata.uid, await deletePool(deps, pool, memo))
   }
   const instances = all.length > 0 ? await listInstances(deps, facts, all) : new Map()
+  if (instances) await repair(deps, reader, staying, instances)
   forgetUnsettled(staying, { pools, balancers, instances }, memo)
   return { pools, balancers, instances }
 }
@@ -201,6 +203,24 @@ function hasTurned(before: boolean | undefined, now: boolean | undefined): boole
 function withHealth(instance: Instance, isHealthy: boolean | undefined): Instance {
   const { isHealthy: _, ...rest } = instance
   return isHealthy === undefined ? rest : { ...rest, isHealthy }
+}
+
+async function repair(
+  deps: Deps,
+  reader: Reader,
+  pools: readonly NodePool[],
+  instances: ReadonlyMap<string, PoolInstance[]>,
+): Promise<void> {
+  for (const { metadata, spec, status } of pools) {
+    const lost = instanceToRepair(reader, instances.get(metadata.name) ?? [], deps.clock.now())
+    if (!lost || !status?.instanceGroup) continue
+    deps.log.warn('a VM is made anew: it has been unwell for too long', { name: lost.name })
+    try {
+      await deps.compute.deleteInstance(status.instanceGroup, spec.zone, lost.name, false)
+    } catch (error) {
+      failed(deps, 'a VM could not be made anew', lost.name, error)
+    }
+  }
 }
 
 function poolInstance(instance: Instance): PoolInstance {

@@ -6,11 +6,14 @@ import { createMemoryBus } from '#emulator/adapters/memory-bus.ts'
 import { createMemoryCompute, type MemoryCompute } from '#emulator/adapters/memory-compute.ts'
 import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import { createMemoryStore } from '#emulator/adapters/memory-store.ts'
-import type { NodePool } from '#shared/api/node-pool.ts'
+import type { Node } from '#shared/api/node.ts'
+import { NODE_POOL_LABEL, type NodePool } from '#shared/api/node-pool.ts'
 import { keyOf } from '#shared/key.ts'
 import type { Store } from '#shared/ports/store.ts'
 import { StatusError } from '#shared/status.ts'
+import { formatTime } from '#shared/time.ts'
 import { createLiveViews } from '../cluster/create-live-views.ts'
+import type { LiveView } from '../cluster/live-view.ts'
 import { createCloud, type Cloud } from './cloud.ts'
 
 const CLUSTER = 'c-1'
@@ -23,6 +26,7 @@ let clock: ManualClock
 let store: Store
 let compute: MemoryCompute
 let cloud: Cloud
+let live: LiveView
 let vm: string
 /** Milliseconds from the time at which each wake-up was asked for. */
 let wakes: number[]
@@ -66,7 +70,7 @@ beforeEach(async () => {
       spot: false,
     },
   }
-  const live = await views.open(CLUSTER)
+  live = await views.open(CLUSTER)
   await live.commit({
     id: 'pool',
     cause: { actor: 'user:admin', verb: 'create' },
@@ -152,4 +156,90 @@ test('a VM that is unwell is watched, ever less often, and no longer when it is 
   expect(wakes).toEqual([1000, 2000])
   await look(true, true)
   expect(wakes).toEqual([1000, 2000])
+})
+
+describe('a VM that has been unwell', () => {
+  async function putNode(name: string): Promise<void> {
+    const lastTransitionTime = formatTime(clock.now())
+    const labels = { [NODE_POOL_LABEL]: 'pool' }
+    const node: Node = {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name, uid: name, labels, creationTimestamp: lastTransitionTime },
+      spec: {},
+      status: { conditions: [{ type: 'Ready', status: 'Unknown', lastTransitionTime }] },
+    }
+    await live.commit({
+      id: name,
+      cause: { actor: 'test', verb: 'create' },
+      writes: [{ key: keyOf('nodes', '', name), object: node, expect: null }],
+    })
+  }
+
+  /** Its Node says since when; without one it never got so far. */
+  async function unwellFor(minutes: number, options: { node: boolean }): Promise<void> {
+    if (options.node) await putNode(vm)
+    await look(false, false)
+    await clock.advance(minutes * 60_000)
+    await cloud.handle(CLUSTER)
+  }
+
+  const wasMadeAnew = (): boolean => compute.calls.includes(`deleteInstance ${vm}`)
+
+  test.each([
+    { minutes: 9, node: true, anew: false },
+    { minutes: 10, node: true, anew: true },
+    { minutes: 9, node: false, anew: false },
+    { minutes: 10, node: false, anew: true },
+  ])('for $minutes minutes (Node: $node) is made anew: $anew', async ({ minutes, node, anew }) => {
+    await unwellFor(minutes, { node })
+    expect(wasMadeAnew()).toBe(anew)
+    await cloud.handle(CLUSTER)
+    expect(await believed()).toBe(anew ? undefined : false)
+  })
+
+  test('together with most of the others is left alone: that is not the VMs', async () => {
+    const current = (await live.catchUp()).get(POOL_KEY) as NodePool
+    const object: NodePool = { ...current, spec: { ...current.spec, nodeCount: 3 } }
+    await live.commit({
+      id: 'larger',
+      cause: { actor: 'test', verb: 'update' },
+      writes: [
+        {
+          key: POOL_KEY,
+          object,
+          expect: current.metadata.resourceVersion ?? null,
+        },
+      ],
+    })
+    await cloud.handle(CLUSTER)
+    const names = (await compute.listInstances({})).map(({ name }) => name)
+    for (const name of names) await putNode(name)
+    const unwell = names.slice(0, 2)
+    for (const name of unwell) compute.setHealth(name, false)
+    const handled = cloud.handle(CLUSTER)
+    await clock.advance(INTERVAL_SECONDS * 1000)
+    await handled
+    await clock.advance(600_000)
+    await cloud.handle(CLUSTER)
+    expect(compute.calls.filter((call) => call.startsWith('deleteInstance'))).toEqual([])
+    compute.setHealth(unwell[0] ?? '', true)
+    const better = cloud.handle(CLUSTER)
+    await clock.advance(INTERVAL_SECONDS * 1000)
+    await better
+    await cloud.handle(CLUSTER)
+    expect(compute.calls.filter((call) => call.startsWith('deleteInstance'))).toEqual([
+      `deleteInstance ${unwell[1]}`,
+    ])
+  })
+
+  test('but not when Google cannot do it now: it is tried again', async () => {
+    compute.failWith(new StatusError('ServiceUnavailable', 'away'), 'deleteInstance')
+    await unwellFor(10, { node: false })
+    expect(await believed()).toBe(false)
+    compute.failWith(undefined, 'deleteInstance')
+    await cloud.handle(CLUSTER)
+    await cloud.handle(CLUSTER)
+    expect(await believed()).toBeUndefined()
+  })
 })

@@ -18,7 +18,7 @@ import { deleteAtOnce } from './delete.ts'
 import { evictAll, evictions } from './node-evictions.ts'
 import { IN_SYNC } from './outcome.ts'
 import type { EventDraft, ObservedChange, Outcome, PlannedWrite, Reconciler } from './outcome.ts'
-import { isMassFailure, isShuttingDown, NODE_POOLS, vmState, type VmState } from './vm-state.ts'
+import { isEvictionBraked, isShuttingDown, NODE_POOLS, vmState, type VmState } from './vm-state.ts'
 
 /** While the brake is on, how soon it is looked whether other nodes are well again. */
 const BRAKE_RECHECK_MS = 10_000
@@ -50,7 +50,7 @@ function reconcile(reader: Reader, key: Key, now: number): Outcome {
   if (!node || node.metadata.deletionTimestamp) return IN_SYNC
   const vm = vmState(reader, node)
   if (vm.is === 'gone') return remove(key, node, vm.why)
-  const isBraked = vm.is === 'suspect' && isMassFailure(reader)
+  const isBraked = vm.is === 'suspect' && isEvictionBraked(reader)
   const next = withVmState(node, vm, { isBraked, now })
   const pods = reader.podsOnNode(node.metadata.name) as readonly Pod[]
   const off: PlannedWrite[] = vm.is === 'off' ? pods.flatMap((pod) => deleteAtOnce(pod, now)) : []

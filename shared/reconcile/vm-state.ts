@@ -72,11 +72,8 @@ export function isShuttingDown(node: Node): boolean {
   return ready?.status === 'False' && ready.message === NODE_SHUTDOWN_MESSAGE
 }
 
-/**
- * Many at once are more likely a fault of the checker or the network than of the VMs; and when no node
- * is well, pods have nowhere to go: where they are they may still serve.
- */
-export function isMassFailure(reader: Reader): boolean {
+/** How many nodes are well, and how many fail a health check only. */
+function countNodes(reader: Reader): { well: number; suspect: number } {
   let well = 0
   let suspect = 0
   for (const node of reader.list('nodes') as readonly Node[]) {
@@ -84,7 +81,25 @@ export function isMassFailure(reader: Reader): boolean {
     if (is === 'suspect') suspect++
     else if (is === 'fine') well++
   }
-  if (well === 0) return suspect > 0
+  return { well, suspect }
+}
+
+/** Many at once are more likely a fault of the checker or the network than of the VMs. */
+export function isMassFailure(reader: Reader): boolean {
+  const { well, suspect } = countNodes(reader)
+  return isMost(well, suspect)
+}
+
+/**
+ * Pods stay where they are when many fail at once, and when no node is well: there is nowhere to go, and
+ * where they are they may still serve.
+ */
+export function isEvictionBraked(reader: Reader): boolean {
+  const { well, suspect } = countNodes(reader)
+  return isMost(well, suspect) || (well === 0 && suspect > 0)
+}
+
+function isMost(well: number, suspect: number): boolean {
   return well + suspect >= MASS_MIN && suspect > well
 }
 
