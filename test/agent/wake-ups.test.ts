@@ -1,7 +1,7 @@
 // An agent whose predecessor was cut off, and did not say good-bye to Pub/Sub, hears every wake-up at once.
 
 import { once } from 'node:events'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, test } from 'vitest'
 import { createWorld, eventually, podOf, type World } from './world.ts'
 
 const IDLE = `setInterval(() => undefined, 1000)`
