@@ -169,6 +169,28 @@ describe.skipIf(!host && !process.env['CI'])('faults (needs FIRESTORE_EMULATOR_H
   })
 })
 
+describe.skipIf(!host && !process.env['CI'])('closing (needs FIRESTORE_EMULATOR_HOST)', () => {
+  // What Google's client rejects on its own would end the process; vitest fails a run for it too.
+  test('lets reads under way end, and refuses later ones', async () => {
+    for (let wait = 0; wait < 10; wait++) {
+      const connection = openFirestore({ projectId: `test-${randomUUID()}`, host: host ?? '' })
+      const store = createFirestoreStore({
+        connection,
+        clock: createSystemClock(),
+        log: createMemoryLog(),
+      })
+      const revision = await store.commit(CLUSTER, commitOf(put('a', null)))
+      const reading = store.revisions(CLUSTER, revision.version)
+      await new Promise((resolve) => setTimeout(resolve, wait))
+      await connection.close()
+      await expect(reading).resolves.toMatchObject({ revisions: [] })
+      await expect(store.revisions(CLUSTER, revision.version)).rejects.toThrow(
+        'the connection to Firestore is closed',
+      )
+    }
+  })
+})
+
 describe.skipIf(!host && !process.env['CI'])('a frozen emulator (needs one of its own)', () => {
   test('is answered with 503s in time, and everything goes on when it thaws', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'wherry-frozen-'))

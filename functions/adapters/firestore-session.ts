@@ -89,14 +89,14 @@ export class FirestoreSession {
   }
 
   async query(what: string, query: Query): Promise<QuerySnapshot> {
-    const snapshot = await this.ask(what, query.get())
+    const snapshot = await this.#read(what, () => query.get())
     this.usage.reads += Math.max(1, snapshot.size)
     this.learnTime(microsOf(snapshot.readTime))
     return snapshot
   }
 
   async count(what: string, query: Query): Promise<{ count: number; readMicros: number }> {
-    const snapshot = await this.ask(what, query.count().get())
+    const snapshot = await this.#read(what, () => query.count().get())
     const { count } = snapshot.data()
     this.usage.reads += Math.max(1, Math.ceil(count / 1000))
     return { count, readMicros: microsOf(snapshot.readTime) }
@@ -107,8 +107,9 @@ export class FirestoreSession {
     if (paths.length === 0) return []
     const { firestore } = this.options.connection
     const refs = refsOf(firestore, paths)
-    const reading = fieldMask ? firestore.getAll(...refs, { fieldMask }) : firestore.getAll(...refs)
-    const snapshots = await this.ask(what, reading)
+    const snapshots = await this.#read(what, () =>
+      fieldMask ? firestore.getAll(...refs, { fieldMask }) : firestore.getAll(...refs),
+    )
     this.usage.reads += paths.length
     return snapshots
   }
@@ -126,6 +127,10 @@ export class FirestoreSession {
     const outcomes = await this.ask(what, connection.commit(writes, deadlineMs))
     this.countWrites(writes)
     return outcomes
+  }
+
+  #read<T>(what: string, work: () => Promise<T>): Promise<T> {
+    return this.ask(what, this.options.connection.read(work))
   }
 
   countWrites(writes: readonly WireWrite[]): void {

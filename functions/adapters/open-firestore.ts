@@ -64,10 +64,18 @@ export interface FirestoreConnection {
   readonly root: string
   /** One atomic commit, sent once. Rejects with the gRPC code, after `deadlineMs` at the latest. */
   commit(writes: WireWrite[], deadlineMs: number): Promise<WriteOutcome[]>
+  /** Runs what reads through `firestore`. Error: the connection is closed. */
+  read<T>(work: () => Promise<T>): Promise<T>
+  /**
+   * Waits for the reads under way first: Google's client, closed while one of its requests waits to be
+   * repeated, rejects a promise of its own that nobody can catch, and the process ends.
+   */
   close(): Promise<void>
 }
 
 const DEADLINE_MS = 10_000
+/** How long closing waits for reads under way: they have their own deadline, a stop has less time. */
+const CLOSE_MS = 3_000
 
 // The generated client's own names.
 const SERVICE = 'google.firestore.v1.Firestore'
@@ -103,6 +111,8 @@ export function openFirestore(options: FirestoreOptions): FirestoreConnection {
     // How the emulator's own clients say that security rules are not for them.
     ...(options.host ? { Authorization: 'Bearer owner' } : {}),
   }
+  const reading = new Set<Promise<unknown>>()
+  let isClosed = false
   return {
     firestore,
     root: `${database}/documents`,
@@ -116,10 +126,26 @@ export function openFirestore(options: FirestoreOptions): FirestoreConnection {
         requestMicros: optionalMicros(result.transformResults?.[0]?.timestampValue),
       }))
     },
+    async read(work) {
+      if (isClosed) throw new Error('the connection to Firestore is closed')
+      const read = work()
+      reading.add(read)
+      try {
+        return await read
+      } finally {
+        reading.delete(read)
+      }
+    },
     async close() {
+      isClosed = true
+      await Promise.race([Promise.allSettled(reading), after(CLOSE_MS)])
       await Promise.all([firestore.terminate(), writer.close()])
     },
   }
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref())
 }
 
 /** An emulator asks for no credentials; looking for some would take seconds where there are none. */

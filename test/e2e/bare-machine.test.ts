@@ -179,7 +179,7 @@ describe.skipIf(!HAS_EMULATORS)('with emulators that run already', () => {
       const topics = await fetch(`http://${pubsub.host}/v1/projects/demo-wherry/topics`)
       expect(await topics.text()).toContain('wherry-changes')
     } finally {
-      expect(await wherry.stop()).toBe(0)
+      expect(await wherry.stop(), wherry.output()).toBe(0)
     }
     for (const host of [firestore.host, pubsub.host])
       expect((await fetch(`http://${host}/`)).status).toBe(200)
