@@ -42,6 +42,8 @@ export interface Agent {
   shutDown(graceSeconds: number): Promise<void>
 }
 
+/** All addresses: a health checker asks at that of the load balancer. */
+const NODE_ADDRESS = { host: '0.0.0.0', port: AGENT_PORT }
 /** Kept of the time to shut down for stopping what did not leave. */
 const STOP_SECONDS = 5
 
@@ -75,9 +77,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     runtime,
     network,
     log,
+    listen: network.hasPodAddresses ? NODE_ADDRESS : { host: '127.0.0.1', port: 0 },
     isDraining: () => isDraining,
   })
-  await network.openNodePort(AGENT_PORT, server.address)
+  if (!network.hasPodAddresses) await network.openNodePort(AGENT_PORT, server.address)
 
   const sync = new Sync({
     read: () => api.desired(),

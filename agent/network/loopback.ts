@@ -4,10 +4,12 @@
 // addresses are always 127.0.0.1 (ClientIP affinity sees one client), and only TCP is forwarded.
 
 import type { EndpointSlice } from '#shared/api/endpoint-slice.ts'
+import type { Pod } from '#shared/api/pod.ts'
 import type { Service, ServicePort } from '#shared/api/service.ts'
 import type { AddressPool } from './address-pool.ts'
 import { freePort, isFree } from './free-port.ts'
-import type { Address, Network } from './network.ts'
+import { dnsOf, hostDns } from './resolv-conf.ts'
+import type { Address, DnsSettings, Network, SandboxNetwork } from './network.ts'
 import { openPortProxy } from './port-proxy.ts'
 import type { PortProxy } from './port-proxy.ts'
 import { internalKey, planService, serviceOf } from './service-ports.ts'
@@ -34,6 +36,7 @@ interface OpenService {
 }
 
 class Loopback implements Network {
+  readonly hasPodAddresses = false
   readonly #node: LoopbackOptions['node']
   readonly #pool: AddressPool
   readonly #routes: VpcRoutes
@@ -52,8 +55,8 @@ class Loopback implements Network {
     this.#routes = routes
   }
 
-  async addPod(uid: string): Promise<string> {
-    const ip = this.#pool.take(uid)
+  async addPod(uid: string, { hostNetwork }: SandboxNetwork): Promise<string> {
+    const ip = hostNetwork ? this.#node.ip : this.#pool.take(uid)
     if (!this.#pods.has(uid)) this.#pods.set(uid, { ip, ports: new Map() })
     return ip
   }
@@ -112,6 +115,11 @@ class Loopback implements Network {
 
   serviceAddress(service: Service, port: ServicePort): Address | undefined {
     return this.#proxies.get(internalKey(service, port))?.address
+  }
+
+  /** There is no cluster DNS here: names are the machine's. */
+  dnsFor(pod: Pod): DnsSettings {
+    return dnsOf(pod, { cluster: undefined, host: hostDns() })
   }
 
   async openNodePort(port: number, to: Address): Promise<void> {

@@ -82,7 +82,7 @@ export async function prepareContainer(
     HOSTNAME: hostnameOf(pod),
     ...buildEnv(facts, container, node.configuration(), services),
     // Last: where a container must listen is not its own choice here.
-    ...(await openPorts(pod, container, image, node)),
+    ...(node.network.hasPodAddresses ? {} : await openPorts(pod, container, image, node)),
   }
   const mounts = mountsOf(pod, container, env, node)
   const argv = argvOf(image, container, env)
@@ -92,6 +92,8 @@ export async function prepareContainer(
   const limits = container.resources?.limits ?? {}
   return {
     id: containerId(pod, container.name, attempt, node.now()),
+    podUid: metadata.uid,
+    name: container.name,
     image,
     argv,
     env,

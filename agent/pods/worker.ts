@@ -16,6 +16,7 @@ import type { Action } from './plan.ts'
 import { gapsOf, volumeFolder } from './prepare.ts'
 import { newPodRecord, specOf } from './record.ts'
 import type { PodRecord } from './record.ts'
+import { hostPortsOf, sandboxOf } from './sandbox.ts'
 import { ERR_IMAGE_PULL_MS, mergeConditions, statusOf } from './status.ts'
 import { contentOf, VolumeRefused } from './volumes.ts'
 import { writeVolume } from './volume-folder.ts'
@@ -203,7 +204,14 @@ export class PodWorker {
     const { record } = this
     record.setUp = 'busy'
     try {
-      record.podIP = await this.#node.network.addPod(record.pod.metadata.uid)
+      const { runtime, network } = this.#node
+      const sandbox = sandboxOf(record.pod)
+      const { pid } = await runtime.startPod(sandbox, () => this.#sandboxLost())
+      record.podIP = await network.addPod(record.pod.metadata.uid, {
+        ...(pid === undefined ? {} : { pid }),
+        hostNetwork: sandbox.hostNetwork,
+        hostPorts: hostPortsOf(record.pod),
+      })
       await this.#writeVolumes()
       record.setUp = 'yes'
       record.setUpRetryAt = undefined
@@ -218,6 +226,19 @@ export class PodWorker {
         this.#event('Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${why}`)
       }
     }
+    this.#next()
+  }
+
+  /** Its containers have ended with it; the plan makes it anew before it starts them again. */
+  #sandboxLost(): void {
+    const { record } = this
+    if (record.setUp !== 'yes' || record.isFinished) return
+    record.setUp = 'no'
+    this.#event(
+      'Normal',
+      'SandboxChanged',
+      'Pod sandbox changed, it will be killed and re-created.',
+    )
     this.#next()
   }
 
@@ -240,7 +261,9 @@ export class PodWorker {
   async #finish(): Promise<void> {
     const { record } = this
     record.isFinished = true
-    await this.#node.network.removePod(record.pod.metadata.uid)
+    const { network, runtime } = this.#node
+    await network.removePod(record.pod.metadata.uid)
+    await runtime.removePod(record.pod.metadata.uid)
     await rm(join(this.#folder(), 'volumes'), { recursive: true, force: true })
     this.#next()
   }

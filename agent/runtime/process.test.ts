@@ -30,6 +30,8 @@ describe('the process runtime', () => {
     const out = { said: '' }
     const { promise: ended, resolve } = Promise.withResolvers<Exit>()
     await runtime.start({
+      podUid: 'uid',
+      name: 'main',
       id: 'c1',
       image,
       argv: ['sh', '-c', script],

@@ -111,6 +111,13 @@ class ProcessRuntime implements Runtime {
     return this.#refresh()
   }
 
+  /** Processes share what the machine has. */
+  startPod(): Promise<{ pid?: number }> {
+    return Promise.resolve({})
+  }
+
+  async removePod(): Promise<void> {}
+
   async start(container: ContainerToStart): Promise<void> {
     const image = pickImage(this.#images, container.image.reference)
     if (!image) throw new StartRefused('CreateContainerError', 'its image has gone')

@@ -23,9 +23,27 @@ export interface Mount {
   readOnly: boolean
 }
 
+/** What the containers of a pod share. */
+export interface PodSandbox {
+  uid: string
+  namespace: string
+  name: string
+  hostname: string
+  labels: Readonly<Record<string, string>>
+  hostNetwork: boolean
+  hostPID: boolean
+  hostIPC: boolean
+  shareProcessNamespace: boolean
+  /** `net.core.somaxconn` → its value. */
+  sysctls: Readonly<Record<string, string>>
+}
+
 export interface ContainerToStart {
   /** Unique among all containers of all pods and restarts, e.g. a hash. */
   id: string
+  podUid: string
+  /** As the pod calls it. */
+  name: string
   /** Normalised reference of an image that is present. */
   image: Image
   /** Entrypoint and arguments, variables already expanded. */
@@ -77,7 +95,15 @@ export interface Runtime {
   /** Fetches it. A rejection's message is shown to people (`Failed to pull image …`). */
   pullImage(reference: string): Promise<Image>
   listImages(): Promise<Image[]>
-  /** Resolves when it runs. StartRefused: it cannot, and why. */
+  /**
+   * Makes what the pod's containers share, once: one that is there is taken over. `pid`: the process
+   * whose network namespace is the pod's, as the agent sees it; undefined where there is none.
+   * `onLost`: it has gone without removePod, its containers with it.
+   */
+  startPod(sandbox: PodSandbox, onLost: () => void): Promise<{ pid?: number }>
+  /** Removes it and all that its containers left. Nothing happens when it is not there. */
+  removePod(uid: string): Promise<void>
+  /** Resolves when it runs. Its pod was started before. StartRefused: it cannot, and why. */
   start(container: ContainerToStart): Promise<void>
   /** To its main process only; nothing happens when it is gone. */
   terminate(id: string): void

@@ -39,6 +39,8 @@ export interface ServerOptions {
   runtime: Runtime
   network: Network
   log: Log
+  /** Port 0: a free one. */
+  listen: Address
   /** The machine shuts down: load balancers are to forget it. */
   isDraining: () => boolean
 }
@@ -50,7 +52,7 @@ export interface AgentServer {
 
 const HEALTH_MS = 2000
 
-/** Listens on a free port of 127.0.0.1. */
+/** Resolves when it listens. */
 export async function startServer(options: ServerOptions): Promise<AgentServer> {
   const server = createServer((request, response) => {
     answer(options, request, response).catch((error: unknown) => fail(options, response, error))
@@ -66,11 +68,11 @@ export async function startServer(options: ServerOptions): Promise<AgentServer> 
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
+    server.listen(options.listen.port, options.listen.host, resolve)
   })
   const { port } = server.address() as AddressInfo
   return {
-    address: { host: '127.0.0.1', port },
+    address: { ...options.listen, port },
     close() {
       upgrades.close()
       server.close()
