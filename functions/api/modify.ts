@@ -3,13 +3,23 @@
 
 import { resourceOf } from '#shared/api/kind.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
+import { admitByQuota } from '#shared/quota/admission.ts'
 import { notFound } from '#shared/status.ts'
 import type { Reader } from '#shared/view/reader.ts'
 import { retryOnConflict, tryCommit } from './commit.ts'
 import type { KindContext } from './context.ts'
 import { badRequest } from './errors.ts'
 import { trackedManagers } from './managed-fields.ts'
-import { atVersion, fromStored, isOutlived, storedKey, toStored, unversioned } from './storage.ts'
+import { quotaWrites } from './quota.ts'
+import {
+  atVersion,
+  fromStored,
+  isOutlived,
+  storedKey,
+  storedResource,
+  toStored,
+  unversioned,
+} from './storage.ts'
 import { draftForUpdate, isFinished, type Body, type Part } from './strategy.ts'
 import { wantsDryRun } from './write-options.ts'
 
@@ -47,10 +57,13 @@ async function modifyOnce(
   const tracked = modification.isApply
     ? draft
     : trackedManagers(context, old, draft, modification.subresource)
+  const stored = toStored(kind, tracked)
+  const change = { resource: storedResource(kind), name: info.name, before: present, after: stored }
+  const quotas = modification.part === 'spec' ? quotaWrites(admitByQuota(reader, change)) : []
   if (wantsDryRun(context)) return tracked
   const expect = present.metadata.resourceVersion ?? null
-  const object = isFinished(tracked) ? null : unversioned(toStored(kind, tracked))
-  const revision = await tryCommit(context, modification.verb, [{ key, object, expect }])
+  const object = isFinished(tracked) ? null : unversioned(stored)
+  const revision = await tryCommit(context, modification.verb, [{ key, object, expect }, ...quotas])
   const after = revision.changes.find((change) => change.key === key)?.after
   return after ? fromStored(kind, after) : atVersion(tracked, revision.version)
 }

@@ -15,9 +15,10 @@ import { decodeObject } from '#shared/api/schema/decode.ts'
 import { schemaOf } from '#shared/api/schema/schema.ts'
 import { shownManifest, type Manifest } from '#shared/deploy/manifest.ts'
 import { decidePrune, ownedObjects } from '#shared/deploy/prune.ts'
-import { keyOf, type Key } from '#shared/key.ts'
+import { keyOf, splitKey, type Key } from '#shared/key.ts'
 import { serverSideApply } from '#shared/patch/server-side-apply.ts'
 import type { Write } from '#shared/ports/store.ts'
+import { admitByQuota, QUOTAS } from '#shared/quota/admission.ts'
 import { StatusError } from '#shared/status.ts'
 import { Overlay } from '#shared/view/overlay.ts'
 import type { Reader } from '#shared/view/reader.ts'
@@ -115,7 +116,7 @@ function place(input: PlanInput, manifest: Manifest, overlay: Overlay, plan: App
   if (!old) {
     checkNamespace(scope, manifest.metadata.name)
     const draft = draftForCreate(withCommit(after, input), scope)
-    overlay.put(key, withManagers(draft, after))
+    admit(overlay, key, undefined, withManagers(draft, after))
     plan.created.push(key)
     return
   }
@@ -124,8 +125,22 @@ function place(input: PlanInput, manifest: Manifest, overlay: Overlay, plan: App
   }
   const draft = draftForUpdate(after, old, 'spec', scope)
   if (draft === old) return
-  overlay.put(key, draftForUpdate(withCommit(after, input), old, 'spec', scope))
+  admit(overlay, key, old, draftForUpdate(withCommit(after, input), old, 'spec', scope))
   plan.changed.push(key)
+}
+
+/** Quotas count for Git too. Error: Forbidden, `exceeded quota: …`. */
+function admit(
+  overlay: Overlay,
+  key: Key,
+  before: KubeObject | undefined,
+  after: KubeObject,
+): void {
+  const { resource, name } = splitKey(key)
+  for (const quota of admitByQuota(overlay, { resource, name, before, after })) {
+    overlay.put(keyOf(QUOTAS, quota.metadata.namespace, quota.metadata.name), quota)
+  }
+  overlay.put(key, after)
 }
 
 interface Place {

@@ -20,6 +20,7 @@ import { podTemplateKind } from './pod-template.ts'
 import { priorityClassKind } from './priority-class.ts'
 import { replicaSetKind } from './replica-set.ts'
 import { repositoryKind } from './repository.ts'
+import { resourceQuotaKind } from './resource-quota.ts'
 import { runtimeClassKind } from './runtime-class.ts'
 import { secretKind } from './secret.ts'
 import { serviceAccountKind } from './service-account.ts'
@@ -34,6 +35,7 @@ export const CATALOG: readonly KindDefinition[] = [
   nodeKind,
   podKind,
   podTemplateKind,
+  resourceQuotaKind,
   secretKind,
   serviceAccountKind,
   serviceKind,

@@ -10,6 +10,7 @@ import type { Reconciler } from './outcome.ts'
 import { ownerGcReconciler } from './owner-gc.ts'
 import { podGcReconciler } from './pod-gc.ts'
 import { replicaSetReconciler } from './replica-set/replica-set.ts'
+import { resourceQuotaReconciler } from './resource-quota.ts'
 
 export const CONTROLLERS: readonly Reconciler[] = [
   nodeLifecycleReconciler,
@@ -20,4 +21,5 @@ export const CONTROLLERS: readonly Reconciler[] = [
   deploymentReconciler,
   scheduler,
   endpointsReconciler,
+  resourceQuotaReconciler,
 ]

@@ -2,13 +2,16 @@
 // commit. See docs/architecture.md, "reconcile to a fixpoint, commit once".
 
 import type { KubeObject } from '../api/meta.ts'
+import { controllerOf } from '../api/owner.ts'
 import { isEqual } from '../equal.ts'
-import { keyOf } from '../key.ts'
+import { keyOf, splitKey } from '../key.ts'
 import type { Key } from '../key.ts'
 import type { Decision, Write } from '../ports/store.ts'
+import { admitByQuota, hasQuotas } from '../quota/admission.ts'
+import { isReason } from '../status.ts'
 import { Overlay } from '../view/overlay.ts'
 import type { Reader } from '../view/reader.ts'
-import { keyOfObject } from './kinds.ts'
+import { keyOfObject, kindFacts } from './kinds.ts'
 import { DEFAULT_LIMITS } from './limits.ts'
 import type { Limits } from './limits.ts'
 import type { EventDraft, ObservedChange, Outcome, PlannedWrite, Reconciler } from './outcome.ts'
@@ -149,6 +152,15 @@ class Pass {
       return
     }
     this.#looked.set(id, { ...work, atMs: outcome.requeueAtMs })
+    const refusal = this.#refusalByQuota(outcome.writes)
+    if (refusal) {
+      this.#looked.set(id, { ...work, atMs: now + FAULT_RETRY_MS })
+      this.#takeEvents(
+        { writes: [], events: [failedCreate(this.#overlay, refusal, reconciler)] },
+        false,
+      )
+      return
+    }
     const { changes, isRefused } = this.#apply(outcome.writes)
     for (const change of changes) this.#wake(change)
     if (isRefused) return
@@ -199,6 +211,34 @@ class Pass {
     return stamp(object, { reader: this.#overlay, key, now, current, base: reader.get(key) })
   }
 
+  /**
+   * As Kubernetes' ResourceQuota admission: the first new object for which its namespace has no room.
+   * Controllers that make pods one by one ask before, and make as many as there is room for.
+   */
+  #refusalByQuota(writes: readonly PlannedWrite[]): QuotaRefusal | undefined {
+    const creations = writes.flatMap((write) =>
+      write.do === 'put' &&
+      hasQuotas(this.#overlay, write.object.metadata.namespace) &&
+      !this.#overlay.get(keyOfObject(write.object))
+        ? [write.object]
+        : [],
+    )
+    const scratch = new Overlay(this.#overlay)
+    for (const object of creations) {
+      const key = keyOfObject(object)
+      const after = this.#stamped(key, object, undefined)
+      const { resource, name } = splitKey(key)
+      try {
+        admitByQuota(scratch, { resource, name, after })
+      } catch (error) {
+        if (!isReason(error, 'Forbidden')) throw error
+        return { object, message: error.message }
+      }
+      scratch.put(key, after)
+    }
+    return undefined
+  }
+
   /** As Kubernetes' NamespaceLifecycle admission: nothing new in a namespace that is going. */
   #isRefused(write: PlannedWrite): boolean {
     if (write.do === 'remove' || !write.object.metadata.namespace) return false
@@ -236,6 +276,32 @@ class Pass {
       const object = recordEvent(this.#overlay, draft, this.#input.now)
       this.#apply([{ do: 'put', object }])
     }
+  }
+}
+
+interface QuotaRefusal {
+  object: KubeObject
+  message: string
+}
+
+/** What the owner of an object that could not be made has to say. */
+function failedCreate(
+  reader: Reader,
+  { object, message }: QuotaRefusal,
+  { name }: Reconciler,
+): EventDraft {
+  const owner = controllerOf(object)
+  const facts = owner && kindFacts(owner.apiVersion, owner.kind)
+  const about =
+    owner && facts
+      ? reader.get(keyOf(facts.resource, object.metadata.namespace, owner.name))
+      : undefined
+  return {
+    about: about ?? object,
+    type: 'Warning',
+    reason: 'FailedCreate',
+    message: `Error creating: ${message}`,
+    source: `${name}-controller`,
   }
 }
 

@@ -1,10 +1,11 @@
 // A deploy while something breaks: the function dies at any step, GitHub is away or has had enough,
 // somebody pushes without pause. Nothing is half applied, and in the end what Git says runs.
 
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Deployment } from '#shared/api/deployment.ts'
 import type { ConfigMap } from '#shared/api/config.ts'
 import type { Store } from '#shared/ports/store.ts'
+import { createGitRepository, type GitRepository } from './git-repository.ts'
 import {
   appManifest,
   CLUSTER,
@@ -52,24 +53,41 @@ class Death {
   }
 }
 
+interface TwoCommits {
+  git: GitRepository
+  first: string
+  second: string
+}
+
+/** Made once for all deaths: git is a program, and starting it takes its time. */
+function twoCommits(): TwoCommits {
+  const git = createGitRepository()
+  const files = (version: number): Record<string, string> => ({
+    'k8s/app.yaml': appManifest(`web:${version}`),
+    'k8s/v.yaml': config(version),
+  })
+  return { git, first: git.commit('first', files(1)), second: git.commit('second', files(2)) }
+}
+
 describe.each(['before', 'after'] as const)('the function dies %s a step', (when) => {
-  async function run(at: number): Promise<{ wasReached: boolean; here: World }> {
+  async function run(
+    at: number,
+    { git, first, second }: TwoCommits,
+  ): Promise<{ wasReached: boolean; here: World }> {
     const death = new Death()
     const options: WorldOptions = {
+      git,
       spec: { path: 'k8s' },
       store: (store) => death.store(store, when),
       beforeFetch: () => death.step(),
     }
     const here = await createWorld(options)
     world = here
-    here.git.commit('first', { 'k8s/app.yaml': appManifest('web:1'), 'k8s/v.yaml': config(1) })
-    await here.push('first')
+    git.git('update-ref', 'refs/heads/main', first)
+    await here.push(first)
     await here.settle()
-    const commit = here.git.commit('second', {
-      'k8s/app.yaml': appManifest('web:2'),
-      'k8s/v.yaml': config(2),
-    })
-    await here.push(commit)
+    git.git('update-ref', 'refs/heads/main', second)
+    await here.push(second)
     death.steps = 0
     death.at = at
     await here.settle().catch(() => undefined)
@@ -86,8 +104,10 @@ describe.each(['before', 'after'] as const)('the function dies %s a step', (when
   }
 
   test('whichever it is: all or nothing at once, and the next run finishes it', async () => {
+    const commits = twoCommits()
+    onTestFinished(() => commits.git.remove())
     for (let at = 1; ; at++) {
-      const { wasReached, here } = await run(at)
+      const { wasReached, here } = await run(at, commits)
       expect(await imageOf(here), `step ${at}`).toBe('web:2')
       const { status } = await here.repository()
       expect(status, `step ${at}`).toMatchObject({ deploy: { phase: 'Healthy' } })
@@ -101,7 +121,7 @@ describe.each(['before', 'after'] as const)('the function dies %s a step', (when
         return
       }
     }
-  })
+  }, 120_000)
 })
 
 describe('GitHub', () => {

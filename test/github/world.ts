@@ -82,6 +82,8 @@ export interface WorldOptions {
   /** Throws when the deploy function shall die at this request. */
   beforeFetch?: () => void
   start?: number
+  /** A repository that is used again; one of its own otherwise, which goes with the world. */
+  git?: GitRepository
 }
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
@@ -94,7 +96,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     wake: (_cluster, atMs) => Promise.resolve(void wakes.push(atMs)),
     close: () => Promise.resolve(),
   }
-  const git = createGitRepository()
+  const git = options.git ?? createGitRepository()
   const github = createGithubDouble({
     clock,
     origin: () => 'http://github.test',
@@ -215,7 +217,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       await views.close()
       await deployViews.close()
       bus.close()
-      git.remove()
+      if (!options.git) git.remove()
     },
   }
   return world

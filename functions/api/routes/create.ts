@@ -3,6 +3,7 @@
 import { resourceOf } from '#shared/api/kind.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import { alreadyExists, isReason, StatusError } from '#shared/status.ts'
+import { admitByQuota } from '#shared/quota/admission.ts'
 import type { Reader } from '#shared/view/reader.ts'
 import { retryOnConflict, tryCommit } from '../commit.ts'
 import { answer, renderingOf, type KindContext } from '../context.ts'
@@ -10,7 +11,8 @@ import { decodeObject } from '../decode.ts'
 import { badRequest } from '../errors.ts'
 import { trackedManagers } from '../managed-fields.ts'
 import { renderObject } from '../render.ts'
-import { fromStored, storedKey, toStored } from '../storage.ts'
+import { quotaWrites } from '../quota.ts'
+import { fromStored, storedKey, storedResource, toStored } from '../storage.ts'
 import { checkNamespace, draftForCreate, type Body, type WriteScope } from '../strategy.ts'
 import { wantsDryRun } from '../write-options.ts'
 
@@ -63,9 +65,14 @@ async function createOnce(
   const tracked = isApply
     ? withManagers(draft, body)
     : trackedManagers(context, undefined, draft, '')
-  if (wantsDryRun(context)) return tracked
   const stored = toStored(kind, tracked)
-  const revision = await tryCommit(context, 'create', [{ key, object: stored, expect: null }])
+  const resource = storedResource(kind)
+  const quotas = quotaWrites(admitByQuota(reader, { resource, name, after: stored }))
+  if (wantsDryRun(context)) return tracked
+  const revision = await tryCommit(context, 'create', [
+    { key, object: stored, expect: null },
+    ...quotas,
+  ])
   const after = revision.changes.find((change) => change.key === key)?.after
   if (!after) throw new Error(`the revision of a creation lacks ${key}`)
   return fromStored(kind, after)

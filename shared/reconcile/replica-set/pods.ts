@@ -2,12 +2,16 @@
 
 import { controllerOf, controllerReference, isControlledBy } from '../../api/owner.ts'
 import { isPodActive } from '../../api/pod-conditions.ts'
+import { podKind } from '../../api/pod-kind.ts'
 import type { Pod } from '../../api/pod.ts'
 import type { ReplicaSet } from '../../api/replica-set.ts'
 import { safeName } from '../../hash.ts'
 import { keyOf } from '../../key.ts'
+import { admitByQuota, hasQuotas } from '../../quota/admission.ts'
 import { matches, selectorOf } from '../../selector.ts'
 import type { Selector } from '../../selector.ts'
+import { isReason } from '../../status.ts'
+import { Overlay } from '../../view/overlay.ts'
 import type { Reader } from '../../view/reader.ts'
 import { draftMeta, withMeta } from '../draft.ts'
 
@@ -100,6 +104,31 @@ export function newPods(
     pods.push(podFromTemplate(set, name))
   }
   return { pods, next }
+}
+
+/** The first of the pods, as many as the namespace's quotas admit, and why the next is refused. */
+export function admittedPods(
+  reader: Reader,
+  pods: readonly Pod[],
+): { pods: Pod[]; refusal?: string } {
+  if (!hasQuotas(reader, pods[0]?.metadata.namespace)) return { pods: [...pods] }
+  const overlay = new Overlay(reader)
+  const admitted: Pod[] = []
+  for (const pod of pods) {
+    const { name, namespace } = pod.metadata
+    try {
+      // Defaults say what the pod asks for.
+      const after = structuredClone(pod)
+      podKind.applyDefaults?.(after, { now: 0, reader })
+      admitByQuota(overlay, { resource: 'pods', name, after })
+      overlay.put(keyOf('pods', namespace, name), after)
+    } catch (error) {
+      if (!isReason(error, 'Forbidden')) throw error
+      return { pods: admitted, refusal: error.message }
+    }
+    admitted.push(pod)
+  }
+  return { pods: admitted }
 }
 
 /** As Kubernetes' names.SimpleNameGenerator: what is generated fits in 63 characters. */

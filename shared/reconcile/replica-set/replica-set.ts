@@ -13,9 +13,10 @@ import { deletePolitely } from '../delete.ts'
 import { WRITES_PER_OUTCOME } from '../limits.ts'
 import { IN_SYNC } from '../outcome.ts'
 import type { EventDraft, ObservedChange, Outcome, PlannedWrite, Reconciler } from '../outcome.ts'
-import { claimPods, newPods, podChanges, withPodChanges } from './pods.ts'
+import { QUOTAS } from '../../quota/admission.ts'
+import { admittedPods, claimPods, newPods, podChanges, withPodChanges } from './pods.ts'
 import { inOrderOfDeletion } from './ranks.ts'
-import { replicaSetStatus } from './status.ts'
+import { REPLICA_FAILURE, replicaSetStatus } from './status.ts'
 
 const REPLICA_SETS = 'replicasets.apps'
 const SOURCE = 'replicaset-controller'
@@ -32,6 +33,7 @@ export const replicaSetReconciler: Reconciler = {
 function wakes(change: ObservedChange, reader: Reader): Key[] {
   const { resource } = splitKey(change.key)
   if (resource === REPLICA_SETS) return change.after ? [change.key] : []
+  if (resource === QUOTAS) return setsWithoutRoom(reader, splitKey(change.key).namespace)
   if (resource !== 'pods') return []
   const keys = new Set<Key>()
   for (const pod of [change.before, change.after]) {
@@ -44,6 +46,13 @@ function wakes(change: ObservedChange, reader: Reader): Key[] {
     for (const key of setsThatSelect(reader, change.after)) keys.add(key)
   }
   return [...keys]
+}
+
+/** Those that could not make their pods: more may be allowed by now. */
+function setsWithoutRoom(reader: Reader, namespace: string): Key[] {
+  return (reader.list(REPLICA_SETS, namespace) as readonly ReplicaSet[])
+    .filter((set) => set.status?.conditions?.some(({ type }) => type === REPLICA_FAILURE))
+    .map((set) => keyOf(REPLICA_SETS, namespace, set.metadata.name))
 }
 
 function setsThatSelect(reader: Reader, pod: KubeObject): Key[] {
@@ -61,7 +70,7 @@ function reconcileReplicaSet(reader: Reader, set: ReplicaSet, now: number, room:
   const active = own.filter(isPodActive)
   const missing = (set.spec.replicas ?? 1) - active.length
   if (missing !== 0 && !set.metadata.deletionTimestamp) {
-    if (missing > 0) return createPods(reader, set, Math.min(missing, room))
+    if (missing > 0) return createPods(reader, set, { count: Math.min(missing, room), active, now })
     const ranked = inOrderOfDeletion(active, related(reader, set, own), now)
     return deletePods(set, ranked.slice(0, Math.min(-missing, room)), now)
   }
@@ -73,15 +82,40 @@ function reconcileReplicaSet(reader: Reader, set: ReplicaSet, now: number, room:
   }
 }
 
+interface Creation {
+  count: number
+  active: readonly Pod[]
+  now: number
+}
+
 /** What changes pods changes the set too: see POD_CHANGES_ANNOTATION. */
-function createPods(reader: Reader, set: ReplicaSet, count: number): Outcome {
-  const { pods, next } = newPods(reader, set, count, podChanges(set))
+function createPods(reader: Reader, set: ReplicaSet, { count, active, now }: Creation): Outcome {
+  const wanted = newPods(reader, set, count, podChanges(set))
+  const { pods, refusal } = admittedPods(reader, wanted.pods)
+  if (refusal !== undefined && pods.length === 0) return reportRefusal(set, active, refusal, now)
   return {
     writes: [
       ...pods.map((object): PlannedWrite => ({ do: 'put', object })),
-      { do: 'put', object: withPodChanges(set, next) },
+      { do: 'put', object: withPodChanges(set, podChanges(set) + pods.length) },
     ],
     events: pods.map((pod) => news(set, 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`)),
+  }
+}
+
+/** A quota leaves no room: the set says so, and is asked again when the quota changes. */
+function reportRefusal(
+  set: ReplicaSet,
+  active: readonly Pod[],
+  refusal: string,
+  now: number,
+): Outcome {
+  const { status } = replicaSetStatus(set, active, now, refusal)
+  const object: ReplicaSet = { ...set, status }
+  return {
+    writes: [{ do: 'put', object }],
+    events: [
+      { ...news(set, 'FailedCreate', `Error creating: ${refusal}`), type: 'Warning' as const },
+    ],
   }
 }
 
