@@ -8,6 +8,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { CLUSTERS, FLEET } from '#shared/api/cluster.ts'
 import { apiVersionOf, resourceOf } from '#shared/api/kind.ts'
 import { CATALOG } from '#shared/api/catalog.ts'
+import { LAST_WORDS } from '#shared/api/last-words.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import { keyOf, type Key } from '#shared/key.ts'
 import type { Clock } from '#shared/ports/clock.ts'
@@ -180,6 +181,7 @@ const STORED_KINDS = [
   })),
   { resource: CLUSTERS, apiVersion: 'container.wherry.dev/v1', kind: 'Cluster' },
   { resource: OPERATIONS, apiVersion: 'container.wherry.dev/v1', kind: 'Operation' },
+  { resource: LAST_WORDS, apiVersion: 'container.wherry.dev/v1', kind: 'LastWords' },
 ]
 
 function objectsOf(reader: Reader): { key: Key; object: KubeObject }[] {

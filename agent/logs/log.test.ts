@@ -1,8 +1,9 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { lastLines } from './last-lines.ts'
+import { lastWords } from './last-words.ts'
 import { openAll, openLog } from './log-file.ts'
 import type { LogFile } from './log-file.ts'
 import { readLog } from './read-log.ts'
@@ -93,6 +94,30 @@ describe('a container log', () => {
     log.close()
     const expected = Array.from({ length: 30 }, (_, index) => `${index}\n`).join('')
     expect(await following).toBe(expected)
+  })
+
+  test.each([
+    { of: 'few lines', lines: 3, length: 10, kept: 3 },
+    // 32 KiB of 44 bytes a line, most of them time stamps.
+    { of: 'short lines', lines: 1000, length: 3, kept: 744 },
+    // 16 KiB of text.
+    { of: 'long lines', lines: 100, length: 1023, kept: 16 },
+  ])('its last words are whole lines, not too many: $of', ({ lines, length, kept }) => {
+    const log = open({ bytes: 20_000, files: 3 })
+    for (let index = 0; index < lines; index++) {
+      say(log, `${String(index).padStart(length, '.')}\n`)
+      for (const { fd } of log.join(() => undefined).files) closeSync(fd)
+    }
+    log.close()
+    const words = lastWords(path)
+    const texts = words.split('\n').slice(0, -1)
+    expect(texts.every((text) => /^\S+Z stdout F \S+$/.test(text))).toBe(true)
+    expect(texts.at(-1)?.endsWith(String(lines - 1))).toBe(true)
+    expect(texts.length).toBe(kept)
+  })
+
+  test('without a log there are no last words', () => {
+    expect(lastWords(path)).toBe('')
   })
 
   test('its end is a termination message', () => {

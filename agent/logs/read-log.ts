@@ -3,18 +3,11 @@
 
 import { closeSync, createReadStream, readSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { parseTime } from '#shared/time.ts'
+import { showLine, type TextOptions } from '#shared/log-lines.ts'
 import type { LogFile, OpenFile } from './log-file.ts'
 
-export interface LogOptions {
+export interface LogOptions extends TextOptions {
   follow: boolean
-  timestamps: boolean
-  tailLines?: number
-  /** Milliseconds since 1970. */
-  sinceMs?: number
-  limitBytes?: number
-  /** Only what was printed to one of the two. */
-  stream?: 'stdout' | 'stderr'
 }
 
 /** The text, in pieces. `log` is undefined for a container that is no longer there. */
@@ -51,26 +44,15 @@ async function* allLines(
       autoClose: false,
     })
     for await (const line of createInterface({ input, crlfDelay: Infinity })) {
-      const shown = show(line, options)
+      const shown = showLine(line, options)
       if (shown !== undefined) yield shown
     }
   }
   if (!more) return
   for await (const line of more) {
-    const shown = show(line.slice(0, -1), options)
+    const shown = showLine(line.slice(0, -1), options)
     if (shown !== undefined) yield shown
   }
-}
-
-/** One stored line as it is sent, or undefined when it is not asked for. */
-function show(line: string, options: LogOptions): string | undefined {
-  const [time, stream, tag] = line.split(' ', 3)
-  if (time === undefined || stream === undefined || tag === undefined) return undefined
-  if (options.stream && stream !== options.stream) return undefined
-  if (options.sinceMs !== undefined && (parseTime(time) ?? 0) < options.sinceMs) return undefined
-  const text = line.slice(time.length + stream.length + tag.length + 3)
-  const end = tag === 'P' ? '' : '\n'
-  return options.timestamps ? `${time} ${text}${end}` : `${text}${end}`
 }
 
 async function* limited(

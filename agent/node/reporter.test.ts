@@ -123,6 +123,31 @@ describe('the reporter', () => {
     expect(sent).toHaveLength(2)
   })
 
+  const words = (text: string) => ({
+    web: { containerID: 'process://1', exitCode: 1, reason: 'Error', log: text },
+  })
+  const told = () => sent.map(({ pods }) => pods?.map(({ name, lastWords }) => [name, lastWords]))
+
+  test('last words go with the news of the end, also when more news came before it was told', async () => {
+    reporter.tellPod(news('a', 'Running', { lastWords: words('bye') }))
+    reporter.tellPod(news('a', 'Pending'))
+    await pass(200)
+    expect(told()).toEqual([[['a', words('bye')]]])
+    reporter.tellPod(news('a', 'Running'))
+    await pass(200)
+    expect(told()[1]).toEqual([['a', undefined]])
+  })
+
+  test('last words that are too many for one report are told in the next', async () => {
+    const much = words('\0'.repeat(40_000))
+    for (const name of ['a', 'b', 'c']) {
+      reporter.tellPod(news(name, 'Running', { lastWords: much }))
+    }
+    reporter.tellPod(news('d', 'Running'))
+    await pass(200)
+    expect(phases()).toEqual([['a Running', 'b Running', 'd Running'], ['c Running']])
+  })
+
   test('a status that somebody else changed is told once more', async () => {
     reporter.tellPod(news('a', 'Running'))
     await pass(200)

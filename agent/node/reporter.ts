@@ -28,6 +28,8 @@ const SETTLE_MS = 1000
 /** Events alone wait longer: a status usually follows. */
 const EVENTS_MS = 1100
 const EVENTS_MAX = 500
+/** Last words in one report (bytes): the API takes 3 MiB, and writes each text three times. */
+const WORDS_MAX = 512 * 1024
 
 interface Pending {
   news: PodNews
@@ -66,15 +68,17 @@ export class Reporter {
     if (this.#gone.has(uid)) return
     const told = this.#told.get(uid)
     // While a report is under way nobody knows yet what the API was told.
-    if (!news.isGone && !this.#isSending && told && isEqual(told, news.status)) {
+    const before = this.#pending.get(uid)
+    const lastWords = { ...before?.news.lastWords, ...news.lastWords }
+    const isOld = told && isEqual(told, news.status) && !hasWords(lastWords)
+    if (!news.isGone && !this.#isSending && isOld) {
       this.#pending.delete(uid)
       return
     }
     const now = this.#options.now()
-    const before = this.#pending.get(uid)
     const wait = news.isSettling ? SETTLE_MS : TOGETHER_MS
     const dueAt = Math.min(before?.dueAt ?? Infinity, now + wait)
-    this.#pending.set(uid, { news, dueAt })
+    this.#pending.set(uid, { news: { ...news, lastWords }, dueAt })
     this.#schedule(dueAt - now)
   }
 
@@ -157,9 +161,17 @@ export class Reporter {
     const isDue = ({ dueAt }: { dueAt: number }): boolean => dueAt <= now + 1
     const pending = [...this.#pending.values()]
     if (!this.#node && !pending.some(isDue) && !this.#events.some(isDue)) return undefined
-    const news = pending
+    const ready = pending
       .filter((each) => isDue(each) || !each.news.isSettling)
       .map((each) => each.news)
+    let bytes = 0
+    // What does not fit goes with the next report: the first one always fits.
+    const news = ready.filter((each, index) => {
+      const more = wordsBytes(each)
+      const fits = index === 0 || more === 0 || bytes + more <= WORDS_MAX
+      if (fits) bytes += more
+      return fits
+    })
     for (const { uid } of news) this.#pending.delete(uid)
     // Events of a pod whose status is still to come go with that status.
     const [later, events] = partition(
@@ -182,7 +194,9 @@ export class Reporter {
       if (isGone) this.#gone.add(uid)
       this.#told.set(uid, status)
       const pending = this.#pending.get(uid)
-      if (pending && !pending.news.isGone && isEqual(pending.news.status, status)) {
+      const isSame =
+        pending && isEqual(pending.news.status, status) && !hasWords(pending.news.lastWords)
+      if (isSame && !pending.news.isGone) {
         this.#pending.delete(uid)
       }
     }
@@ -201,8 +215,24 @@ function isRefusal(error: unknown): boolean {
   return error instanceof ApiError && [400, 413, 415, 422].includes(error.status)
 }
 
-function reportOf({ namespace, name, uid, status, isGone }: PodNews): PodReport {
-  return { namespace, name, uid, status, ...(isGone ? { isGone } : {}) }
+function reportOf({ namespace, name, uid, status, isGone, lastWords }: PodNews): PodReport {
+  return {
+    namespace,
+    name,
+    uid,
+    status,
+    ...(isGone ? { isGone } : {}),
+    ...(lastWords && hasWords(lastWords) ? { lastWords } : {}),
+  }
+}
+
+function hasWords(lastWords: PodNews['lastWords']): boolean {
+  return Object.keys(lastWords ?? {}).length > 0
+}
+
+/** As they travel: what is no printable character takes six. */
+function wordsBytes({ lastWords }: PodNews): number {
+  return hasWords(lastWords) ? Buffer.byteLength(JSON.stringify(lastWords)) : 0
 }
 
 /** What others act on: phase, readiness, restarts. */

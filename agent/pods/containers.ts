@@ -25,6 +25,7 @@ import { specOf } from './record.ts'
 import type { ContainerRecord, PodRecord } from './record.ts'
 import { createTap } from './tap.ts'
 import type { Attached, Tap } from './tap.ts'
+import { createWords } from './words.ts'
 
 /** What belongs to one run of a container. */
 interface Run {
@@ -61,6 +62,7 @@ export class PodContainers {
   readonly #onChange: () => void
   readonly #event: ContainersOptions['event']
   readonly #runs = new Map<string, Run>()
+  readonly words = createWords()
 
   constructor({ record, node, onChange, event }: ContainersOptions) {
     this.#record = record
@@ -150,7 +152,10 @@ export class PodContainers {
     await Promise.all([...this.#runs.keys()].map((name) => this.stop(name, graceSeconds, '')))
   }
 
-  /** The log of a container's present or last run, or of the one before it. */
+  /**
+   * The log of a container's present or last run, or of the one before it. One that waits to be started
+   * again has its last run behind it: as in its status, that is the previous one.
+   */
   logOf(
     name: string,
     isPrevious: boolean,
@@ -158,7 +163,8 @@ export class PodContainers {
     const container = this.#record.containers.find((each) => each.name === name)
     if (!container) return undefined
     const run = this.#runs.get(name)
-    const number = container.starts - (isPrevious ? 2 : 1)
+    const isOver = container.step === 'exited' && restartAt(this.#record, container) !== undefined
+    const number = container.starts - (isPrevious && !isOver ? 2 : 1)
     const path = this.#logPath(name, number)
     if (number < 0 || !existsSync(path)) return undefined
     return { path, live: isPrevious ? undefined : run?.log }
@@ -307,9 +313,10 @@ export class PodContainers {
     run.tap.end()
     if (this.#runs.get(container.name) === run) this.#runs.delete(container.name)
     const spec = specOf(this.#record.pod, container.name)
+    const path = this.#logPath(container.name, container.starts - 1)
     const wantsLog =
       spec.terminationMessagePolicy === 'FallbackToLogsOnError' && exit.exitCode !== 0
-    const message = wantsLog ? lastLines(this.#logPath(container.name, container.starts - 1)) : ''
+    const message = wantsLog ? lastLines(path) : ''
     Object.assign(container, {
       step: 'exited',
       exit: message ? { ...exit, message } : exit,
@@ -317,6 +324,7 @@ export class PodContainers {
       isStarted: false,
       isSettling: false,
     } satisfies Partial<ContainerRecord>)
+    this.words.keep(this.#record, container, exit, path)
     const due = this.#record.leaving ? undefined : restartAt(this.#record, container)
     const isDelayed = nextTryAt(container.crashes, exit.finishedAt) > this.#node.now()
     if (due !== undefined && isDelayed) {

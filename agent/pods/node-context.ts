@@ -4,6 +4,7 @@ import type { Service } from '#shared/api/service.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { PodStatus } from '#shared/api/pod.ts'
 import type { NodeEvent } from '#shared/api/agent-wire.ts'
+import type { ContainerWords } from '#shared/api/last-words.ts'
 import type { Address, Network } from '../network/network.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Configuration } from './env.ts'
@@ -34,4 +35,6 @@ export interface PodNews {
   status: PodStatus
   isGone: boolean
   isSettling: boolean
+  /** By container: what those said that have ended badly since the news before. */
+  lastWords?: Record<string, ContainerWords>
 }

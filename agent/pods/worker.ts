@@ -197,7 +197,8 @@ export class PodWorker {
       record.setUp === 'busy' ||
       record.containers.some(({ step, isSettling }) => step === 'starting' || isSettling)
     const isGone = record.leaving !== undefined
-    this.#node.publish({ namespace, name, uid, status, isGone, isSettling })
+    const lastWords = this.#containers.words.take()
+    this.#node.publish({ namespace, name, uid, status, isGone, isSettling, lastWords })
   }
 
   async #setUp(): Promise<void> {

@@ -165,8 +165,8 @@ export async function send(body: unknown, options: SendOptions = {}): Promise<Re
   return new Response(new Uint8Array(bytes), { status, headers })
 }
 
-/** RFC 7234 warn-text; header values are bytes, so what is beyond Latin-1 is left out. */
-function warningHeader(text: string): string {
+/** RFC 7234 warn-text, which kubectl prints; header values are bytes, so what is beyond Latin-1 is left out. */
+export function warningHeader(text: string): string {
   const printable = text.replace(/[^\x20-\x7e\xa0-\xff]/g, '?')
   return `299 - "${printable.replace(/["\\]/g, '\\$&')}"`
 }

@@ -5,7 +5,7 @@ import type { Revision, Version } from '#shared/ports/store.ts'
 import { CONTROLLERS } from '#shared/reconcile/controllers.ts'
 import { reconcileToFixpoint } from '#shared/reconcile/engine.ts'
 import type { Fixpoint } from '#shared/reconcile/engine.ts'
-import { expireEvents } from '#shared/reconcile/event-ttl.ts'
+import { housekeeping } from '#shared/reconcile/housekeeping.ts'
 import { DEFAULT_LIMITS } from '#shared/reconcile/limits.ts'
 import type { Limits } from '#shared/reconcile/limits.ts'
 import type { Work } from '#shared/reconcile/work-queue.ts'
@@ -90,7 +90,7 @@ export class ClusterReconcile {
       now,
       reconcilers: CONTROLLERS,
       limits: this.#limits,
-      housekeeping: expireEvents,
+      housekeeping,
     })
     for (const { message, error } of result.faults) {
       this.#deps.log.error(message, { cluster: this.#cluster, error })

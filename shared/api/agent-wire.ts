@@ -8,6 +8,7 @@
 
 import type { ConfigMap, Secret } from './config.ts'
 import type { EndpointSlice } from './endpoint-slice.ts'
+import type { ContainerWords } from './last-words.ts'
 import type { Node } from './node.ts'
 import type { Pod, PodStatus } from './pod.ts'
 import type { Service } from './service.ts'
@@ -36,6 +37,8 @@ export interface PodReport {
   status: PodStatus
   /** All containers have stopped and the pod had a deletionTimestamp: the record may go. */
   isGone?: boolean
+  /** By container: what those said that have ended badly since the report before. */
+  lastWords?: Record<string, ContainerWords>
 }
 
 export interface NodeEvent {

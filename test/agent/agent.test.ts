@@ -120,6 +120,20 @@ describe('the agent', () => {
     expect(waiting.message).toMatch(
       /^back-off 10s restarting failed container=web pod=crashes_default/,
     )
+    // What waits to be started again has the run that ended behind it.
+    const ended = await world.ask('/containerLogs/default/crashes/web?previous=true')
+    expect(await ended.text()).toBe('listening\n')
+    const words = world.reports
+      .flatMap(({ pods = [] }) => pods)
+      .filter(({ name }) => name === 'crashes')
+      .flatMap(({ lastWords }) => lastWords?.['web'] ?? [])
+    expect(words.length).toBe(2)
+    expect(words[0]).toMatchObject({
+      containerID: status.lastState?.terminated?.containerID,
+      exitCode: 3,
+      reason: 'Error',
+    })
+    expect(words[0]?.log).toMatch(/^\S+Z stdout F listening\n$/)
     await stop('crashes', 0)
   })
 

@@ -100,6 +100,18 @@ async function failedSince(load: Load, then: number): Promise<number[]> {
   return load.records.filter(({ failure }) => failure).map(({ sentAt }) => sentAt - then)
 }
 
+/** Kills the pod's container; answers what it had said, when it runs again. */
+async function crash(pod: string): Promise<string> {
+  const said = await wherry.mustKubectl(`logs ${pod}`)
+  expect(said).not.toBe('')
+  await fault('container-kill', pod)
+  await eventually('a restart', async () => {
+    const found = (await pods()).find(({ metadata }) => metadata.name === pod)
+    return found?.status?.containerStatuses?.[0]?.restartCount === 1 && isReady(found)
+  })
+  return said
+}
+
 const startTraffic = (): Load => startLoad(`${wherry.ready.app}/api/whoami`, PER_SECOND)
 
 /** Traffic for so long that a failure would show. */
@@ -113,6 +125,9 @@ describe('a VM', () => {
     const before = await untilCalm()
     const victim = before[0]?.spec.nodeName ?? ''
     const lost = before.filter(({ spec }) => spec.nodeName === victim).map(uidOf)
+    const crashed = before[0]?.metadata.name ?? ''
+    const said = await crash(crashed)
+    await untilCalm()
     const load = startTraffic()
     await someAnswers(load, PER_SECOND)
     const hungAt = Date.now()
@@ -126,6 +141,10 @@ describe('a VM', () => {
     expect(asked.map(({ metadata }) => metadata.deletionTimestamp !== undefined)).toEqual(
       lost.map(() => true),
     )
+    // Nobody there can be asked for its log, but what it said at its crash is known.
+    const { stdout, stderr } = await wherry.kubectl(`logs --previous ${crashed}`)
+    expect(stdout.startsWith(said)).toBe(true)
+    expect(stderr).toContain('these are the last words of a container that ended with exit code')
     await someAnswers(load, 3 * PER_SECOND)
     await fault('heal')
     const calm = await untilCalm()

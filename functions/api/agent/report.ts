@@ -1,6 +1,14 @@
 // A node's news as writes: one commit for all of it, none when nothing is new. Pure.
 
 import type { NodeReport, PodReport, ReportAnswer } from '#shared/api/agent-wire.ts'
+import {
+  lastWordsKey,
+  mergeWords,
+  WORDS_PODS_MAX,
+  LAST_WORDS,
+  type ContainerWords,
+  type LastWords,
+} from '#shared/api/last-words.ts'
 import type { Pod, PodStatus } from '#shared/api/pod.ts'
 import { isEqual } from '#shared/equal.ts'
 import { keyOf, type Key } from '#shared/key.ts'
@@ -31,7 +39,13 @@ export function planReport(
   for (const news of report.pods ?? []) {
     const pod = ownPod(reader, reporter.name, news)
     if (!pod) unknown.push({ namespace: news.namespace, name: news.name, uid: news.uid })
-    else add(podWrite(pod, news))
+    else {
+      add(podWrite(pod, news))
+      for (const write of wordsWrites(reader, pod, news, now)) {
+        // What another pod of this report says stays, even where it was the oldest.
+        if (write.object || !writes.has(write.key)) add(write)
+      }
+    }
   }
   for (const write of eventWrites(reader, reporter.name, report.events ?? [], now)) add(write)
   return { writes: [...writes.values()], unknown }
@@ -45,6 +59,36 @@ function ownPod(
 ): Pod | undefined {
   const pod = reader.get(keyOf('pods', namespace, name)) as Pod | undefined
   return pod?.metadata.uid === uid && pod.spec.nodeName === node ? pod : undefined
+}
+
+/** Last words go into the commit that tells of the end. Room is made for them, not waited for. */
+function wordsWrites(reader: Reader, pod: Pod, news: PodReport, now: number): Write[] {
+  const told = wordsOf(pod, news.lastWords)
+  if (Object.keys(told).length === 0) return []
+  const { namespace, name } = pod.metadata
+  const key = lastWordsKey(namespace, name)
+  const stored = reader.get(key) as LastWords | undefined
+  const object = mergeWords(stored, pod, told, now)
+  const put: Write = { key, object, expect: stored?.metadata.resourceVersion ?? null }
+  const all = reader.list(LAST_WORDS) as readonly LastWords[]
+  const oldest = all.toSorted((a, b) => (a.toldAt < b.toldAt ? -1 : 1))[0]
+  if (stored || all.length < WORDS_PODS_MAX || !oldest) return [put]
+  const { metadata } = oldest
+  const expect = metadata.resourceVersion ?? null
+  return [{ key: lastWordsKey(metadata.namespace, metadata.name), object: null, expect }, put]
+}
+
+/** Only of containers that the pod has, and only what has the form. */
+function wordsOf({ spec }: Pod, told: PodReport['lastWords']): Record<string, ContainerWords> {
+  const own = new Set([...(spec.initContainers ?? []), ...spec.containers].map(({ name }) => name))
+  const isWords = (words: Partial<ContainerWords> | null): boolean =>
+    typeof words?.log === 'string' &&
+    typeof words.containerID === 'string' &&
+    typeof words.reason === 'string' &&
+    typeof words.exitCode === 'number'
+  return Object.fromEntries(
+    Object.entries(told ?? {}).filter(([name, words]) => own.has(name) && isWords(words)),
+  )
 }
 
 function podWrite(pod: Pod, news: PodReport): Write | undefined {

@@ -1,10 +1,16 @@
-// `kubectl logs`: the api function asks the agent of the pod's node and passes its stream on.
+// `kubectl logs`: the api function asks the agent of the pod's node and passes its stream on. Where that
+// has nothing to give or cannot be asked, it shows what the control plane has kept.
 
+import { lastWordsOf, lastWordsOfGone, type ContainerWords } from '#shared/api/last-words.ts'
 import type { Pod } from '#shared/api/pod.ts'
 import { keyOf } from '#shared/key.ts'
+import { showLog } from '#shared/log-lines.ts'
 import { notFound, StatusError } from '#shared/status.ts'
+import { parseTime } from '#shared/time.ts'
+import type { Reader } from '#shared/view/reader.ts'
 import type { KindContext } from '../context.ts'
 import { badRequest } from '../errors.ts'
+import { warningHeader } from '../render.ts'
 
 /** The agent's parameters are kubelet's, which are kubectl's. */
 const PARAMETERS = [
@@ -20,20 +26,75 @@ const CONNECT_MS = 10_000
 
 /** GET pods/NAME/log. */
 export async function podLog(context: KindContext): Promise<Response> {
-  const { info, query, view, deps, cluster } = context
+  const { info, query, view } = context
   const reader = await view.catchUp()
   const pod = reader.get(keyOf('pods', info.namespace, info.name)) as Pod | undefined
-  if (!pod) throw notFound('pods', info.name)
   checkNumbers(query)
+  if (!pod) {
+    const words = lastWordsOfGone(reader, info.namespace, info.name, query.get('container') ?? '')
+    if (words) return lastWords(context, words, 'the pod is not there any more')
+    throw notFound('pods', info.name)
+  }
   const container = containerOf(pod, query.get('container') ?? '')
   const node = pod.spec.nodeName
   // Not scheduled yet: there is nothing to read, which is not an error.
-  if (!node) return plainText('')
+  if (!node) return savedLog(context, reader, pod, container) ?? plainText('')
+  try {
+    return await agentLog(context, pod, container, node)
+  } catch (error) {
+    const why = error instanceof StatusError ? error.message : undefined
+    const saved = why && savedLog(context, reader, pod, container, why)
+    if (saved) return saved
+    throw error
+  }
+}
+
+/** What the control plane has kept of this log itself. */
+function savedLog(
+  context: KindContext,
+  reader: Reader,
+  pod: Pod,
+  container: string,
+  why = 'the pod has no node yet',
+): Response | undefined {
+  const isPrevious = ['true', '1'].includes(context.query.get('previous') ?? '')
+  const words = lastWordsOf(reader, pod, container, isPrevious)
+  return words && lastWords(context, words, why)
+}
+
+function lastWords({ query, now }: KindContext, words: ContainerWords, why: string): Response {
+  const number = (name: string): number | undefined => {
+    const value = query.get(name)
+    return value === null ? undefined : Number(value)
+  }
+  const sinceSeconds = number('sinceSeconds')
+  const sinceMs =
+    sinceSeconds === undefined ? parseTime(query.get('sinceTime')) : now - sinceSeconds * 1000
+  const [tailLines, limitBytes] = [number('tailLines'), number('limitBytes')]
+  const text = showLog(words.log, {
+    timestamps: ['true', '1'].includes(query.get('timestamps') ?? ''),
+    ...(sinceMs === undefined ? {} : { sinceMs }),
+    ...(tailLines === undefined ? {} : { tailLines }),
+    ...(limitBytes === undefined ? {} : { limitBytes }),
+  })
+  const { reason, exitCode } = words
+  const warning = `${why}: these are the last words of a container that ended with exit code ${exitCode} (${reason})`
+  return new Response(text, {
+    headers: { 'content-type': 'text/plain', warning: warningHeader(warning) },
+  })
+}
+
+async function agentLog(
+  context: KindContext,
+  { metadata }: Pod,
+  container: string,
+  node: string,
+): Promise<Response> {
+  const { deps, cluster, query } = context
   const endpoint = await deps.agentEndpoint?.(cluster, node)
   if (!endpoint) throw unreachable(node, 'its agent is not known')
-  const url = new URL(
-    `${endpoint.url.replace(/\/$/, '')}/containerLogs/${encodeURIComponent(info.namespace)}/${encodeURIComponent(info.name)}/${encodeURIComponent(container)}`,
-  )
+  const path = [metadata.namespace ?? '', metadata.name, container].map(encodeURIComponent)
+  const url = new URL(`${endpoint.url.replace(/\/$/, '')}/containerLogs/${path.join('/')}`)
   for (const name of PARAMETERS) {
     const value = query.get(name)
     if (value !== null) url.searchParams.set(name, value)
