@@ -6,10 +6,11 @@ import type { Hono } from 'hono'
 import { TOPICS, type Bus } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
-import { claimBalancerNet } from './compute/balancer-net.ts'
 import { createComputeEmulator, type ComputeEmulator } from './compute/compute-engine.ts'
-import { createProcessMachines } from './compute/process-machines.ts'
-import { createVpc, type Vpc } from './compute/vpc.ts'
+import { openVmHost, type VmHostChoice } from './compute/choose-vm-host.ts'
+import type { AddressPlan } from './compute/address-plan.ts'
+import type { VmHost } from './compute/vm-host.ts'
+import type { Vpc } from './compute/vpc.ts'
 import { createFaults, type FaultPod } from './faults.ts'
 import type { IdentitySigner } from './google/identity.ts'
 import { freePort } from './google/free-port.ts'
@@ -23,6 +24,10 @@ interface CloudSideOptions {
   portFile: string
   /** The agent program and where its container images are. */
   agent: { program: string; images: readonly string[] }
+  /** A folder for what may be made anew at any time. */
+  cache: string
+  /** Which VMs: see choose-vm-host.ts. */
+  env: Readonly<Record<string, string | undefined>>
   pubsubHost: string
   bus: Bus
   identity: IdentitySigner
@@ -40,6 +45,10 @@ interface CloudSideOptions {
 export interface CloudSide {
   compute: ComputeEmulator
   vpc: Vpc
+  plan: AddressPlan
+  host: VmHost
+  /** What the VMs are, for people; what better ones would need. */
+  machines: Pick<VmHostChoice, 'summary' | 'missing'>
   /** `http://127.0.0.1:18085`. */
   url: string
   port: number
@@ -53,45 +62,43 @@ const HOST = '127.0.0.1'
 /** Listens, and makes the VMs' host; VMs start with `compute.start()`. */
 export async function openCloudSide(options: CloudSideOptions): Promise<CloudSide> {
   const { project, clock, log, bus } = options
-  const vpc = createVpc()
-  const balancers = await claimBalancerNet()
+  let vpc: Vpc | undefined
   let compute: ComputeEmulator | undefined
   let faults: Hono | undefined
   const app = {
     fetch: (request: Request): Response | Promise<Response> => {
       const { pathname } = new URL(request.url)
-      if (pathname.startsWith('/vpc/')) return vpc.app.fetch(request)
+      if (pathname.startsWith('/vpc/') && vpc) return vpc.app.fetch(request)
       if (pathname.startsWith('/compute/') && compute) return compute.app.fetch(request)
       if (pathname === '/faults' && faults) return faults.fetch(request)
       return options.rest().fetch(request)
     },
   }
   const server = await listen(app, options.portFile)
+  const chosen = await openVmHost({
+    ...options,
+    projectNumber: PROJECT_NUMBER,
+    command: [process.execPath, options.agent.program],
+    images: options.agent.images,
+    url: server.url,
+    instances: () => Object.values(compute?.save().instances ?? {}),
+  }).catch(async (error: unknown) => {
+    await server.close()
+    throw error
+  })
+  const { host } = chosen
+  vpc = host.vpc
   compute = createComputeEmulator({
     project,
     projectNumber: PROJECT_NUMBER,
     clock,
     log,
-    vpc,
-    balancerNet: balancers.net,
+    vpc: host.vpc,
+    plan: host.plan,
+    ...(host.createBalancers ? { createBalancers: host.createBalancers } : {}),
     saved: options.saved,
     onChange: () => options.onChange(),
-    machines: createProcessMachines({
-      project,
-      projectNumber: PROJECT_NUMBER,
-      dir: options.dir,
-      command: [process.execPath, options.agent.program],
-      env: {
-        WHERRY_VPC_URL: server.url,
-        WHERRY_IMAGES: options.agent.images.join(process.platform === 'win32' ? ';' : ':'),
-        WHERRY_RUNTIME: 'process',
-        WHERRY_NETWORK: 'loopback',
-        PUBSUB_EMULATOR_HOST: options.pubsubHost,
-      },
-      identity: options.identity,
-      clock,
-      log,
-    }),
+    machines: host.machines,
     publish: (entry) =>
       bus.publish(TOPICS.signals, { attributes: {}, data: JSON.stringify(entry) }),
   })
@@ -99,12 +106,15 @@ export async function openCloudSide(options: CloudSideOptions): Promise<CloudSid
   faults = createFaults({ ...options, compute: emulator })
   return {
     compute: emulator,
-    vpc,
+    vpc: host.vpc,
+    plan: host.plan,
+    host,
+    machines: chosen,
     url: server.url,
     port: server.port,
     stop: async () => {
       await emulator.close()
-      await balancers.release()
+      await host.close()
       await server.close()
     },
   }

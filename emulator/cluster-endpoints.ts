@@ -4,6 +4,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { CLUSTERS, FLEET, type Cluster } from '#shared/api/cluster.ts'
 import type { Log } from '#shared/ports/log.ts'
+import type { Expose } from './compute/vm-host.ts'
 import type { LiveViews } from '#functions/cluster/live-view.ts'
 import type { ClusterAccess } from '#functions/gke/wire.ts'
 import { serve, type App, type RunningServer, type UpgradeListener } from './serve.ts'
@@ -19,6 +20,10 @@ interface EndpointsOptions {
   file: string
   /** The first cluster's port, when it is free. */
   firstPort: number
+  /** Lets VMs reach a port of 127.0.0.1; see VmHost. */
+  expose: Expose
+  /** At which address they do. */
+  vmHost: string
 }
 
 export interface ClusterEndpoints {
@@ -30,6 +35,8 @@ export interface ClusterEndpoints {
   clusterOf(host: string): string | undefined
   /** `https://127.0.0.1:16443`, or undefined when nobody listens. */
   urlOf(clusterId: string): string | undefined
+  /** The same for a VM. */
+  vmUrlOf(clusterId: string): string | undefined
   close(): Promise<void>
 }
 
@@ -40,6 +47,8 @@ const CLOSE_GRACE_MS = 500
 export function createClusterEndpoints(options: EndpointsOptions): ClusterEndpoints {
   const { authority, views, log, file } = options
   const ports = readPorts(file)
+  const hosts = [...new Set([HOST, 'localhost', '::1', options.vmHost])]
+  const exposed = new Map<number, () => void>()
   const servers = new Map<string, Promise<RunningServer>>()
   const byPort = new Map<number, string>()
   let certificate: Promise<ServerCertificate> | undefined
@@ -56,13 +65,14 @@ export function createClusterEndpoints(options: EndpointsOptions): ClusterEndpoi
   }
 
   async function listen(cluster: Cluster): Promise<RunningServer> {
-    certificate ??= issueCertificate(authority, [HOST, 'localhost', '::1'])
+    certificate ??= issueCertificate(authority, hosts)
     const label = labelOf(cluster)
     for (const port of candidates(ports, label, options.firstPort)) {
       if ([...byPort.keys()].includes(port)) continue
       const server = await tryServe(port, await certificate)
       if (!server) continue
       byPort.set(port, cluster.metadata.name)
+      exposed.set(port, await options.expose(port))
       ports[label] = port
       writeFileSync(file, JSON.stringify(ports))
       log.info('cluster endpoint', { cluster: cluster.metadata.name, url: server.url })
@@ -99,8 +109,14 @@ export function createClusterEndpoints(options: EndpointsOptions): ClusterEndpoi
       servers.delete(id)
       const server = await opening
       byPort.delete(server.port)
+      exposed.get(server.port)?.()
       await server.close(CLOSE_GRACE_MS)
     }
+  }
+
+  function urlAt(host: string, id: string): string | undefined {
+    const port = [...byPort].find(([, cluster]) => cluster === id)?.[0]
+    return port === undefined ? undefined : `https://${host}:${port}`
   }
 
   return {
@@ -118,12 +134,11 @@ export function createClusterEndpoints(options: EndpointsOptions): ClusterEndpoi
       )
     },
     clusterOf: (host) => byPort.get(Number(host.slice(host.lastIndexOf(':') + 1))),
-    urlOf: (id) => {
-      const port = [...byPort].find(([, cluster]) => cluster === id)?.[0]
-      return port === undefined ? undefined : `https://${HOST}:${port}`
-    },
+    urlOf: (id) => urlAt(HOST, id),
+    vmUrlOf: (id) => urlAt(options.vmHost, id),
     close: async () => {
       stopFollowing?.()
+      for (const end of exposed.values()) end()
       await Promise.all(
         [...servers.values()].map(async (opening) => (await opening).close(CLOSE_GRACE_MS)),
       )

@@ -5,6 +5,8 @@ export interface FaultKind {
   /** What is named after it. */
   target: 'node' | 'pod' | 'none'
   does: string
+  /** What may stand after the name. */
+  value?: { name: string; default: string; pattern: RegExp }
 }
 
 export const FAULT_KINDS = {
@@ -27,7 +29,26 @@ export const FAULT_KINDS = {
     does: 'kill the containers of a pod (NAME or NAMESPACE/NAME)',
   },
   'agent-kill': { target: 'node', does: 'kill the node agent of a VM' },
-  heal: { target: 'none', does: 'resume every VM that stands still' },
+  'docker-kill': { target: 'node', does: 'kill the Docker Engine of a VM' },
+  partition: {
+    target: 'node',
+    does: 'cut a VM off: its packets are lost, both ways or one (send, receive)',
+    value: { name: 'WAY', default: 'both', pattern: /^(?:both|send|receive)$/ },
+  },
+  delay: {
+    target: 'node',
+    does: 'packets for a VM take longer (milliseconds)',
+    value: { name: 'MS', default: '100', pattern: /^\d{1,5}$/ },
+  },
+  loss: {
+    target: 'node',
+    does: 'packets of a VM get lost (percent)',
+    value: { name: 'PERCENT', default: '30', pattern: /^(?:\d{1,2}|100)$/ },
+  },
+  'full-disk': { target: 'node', does: "fill a VM's disk" },
+  'stock-out': { target: 'none', does: 'the zone has no machine left: new VMs are refused' },
+  quota: { target: 'none', does: "the project's quota is used up: new VMs are refused" },
+  heal: { target: 'none', does: 'undo all that lasts: hung, cut off, slow, full, sold out' },
 } as const satisfies Record<string, FaultKind>
 
 export type FaultName = keyof typeof FAULT_KINDS

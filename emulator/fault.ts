@@ -3,21 +3,28 @@
 
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { FAULT_KINDS, isFaultName, nearest, type FaultTargets } from './fault-kinds.ts'
+import {
+  FAULT_KINDS,
+  isFaultName,
+  nearest,
+  type FaultKind,
+  type FaultTargets,
+} from './fault-kinds.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const HOME = resolve(process.env['WHERRY_HOME'] ?? join(ROOT, '.wherry'))
 const ANSWER_MS = 20_000
 
 const USAGE = [
-  'npm run fault -- FAULT [NAME]',
+  'npm run fault -- FAULT [NAME] [VALUE]',
   '',
-  ...Object.entries(FAULT_KINDS).map(([name, { target, does }]) => {
+  ...Object.entries<FaultKind>(FAULT_KINDS).map(([name, { target, does, value }]) => {
     const what = target === 'none' ? name : `${name} ${target.toUpperCase()}`
-    return `  ${what.padEnd(20)} ${does}`
+    const asked = value ? `${what} [${value.name}]` : what
+    return `  ${asked.padEnd(22)} ${does}`
   }),
-  '  list                 the nodes and pods that there are',
-  '  --help               this text',
+  '  list                   the nodes and pods that there are',
+  '  --help                 this text',
   '',
   'Works on the Wherry of WHERRY_HOME (.wherry), while it runs.',
 ].join('\n')
@@ -40,7 +47,7 @@ try {
   process.exitCode = error.exitCode
 }
 
-async function main([fault, target, ...rest]: readonly string[]): Promise<void> {
+async function main([fault, target, value, ...rest]: readonly string[]): Promise<void> {
   if (fault === '--help' || fault === '-h') {
     say(USAGE)
     return
@@ -67,7 +74,11 @@ async function main([fault, target, ...rest]: readonly string[]): Promise<void> 
     throw new Refusal(`${fault} ${what}`, 2)
   }
   if (rest.length > 0) throw new Refusal(`too many words: ${rest.join(' ')}`, 2)
-  const { said } = await ask<{ said: string }>('POST', { fault, target: target ?? '' })
+  const { said } = await ask<{ said: string }>('POST', {
+    fault,
+    target: target ?? '',
+    value: value ?? '',
+  })
   say(said)
 }
 

@@ -3,6 +3,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createMemoryLog } from './adapters/memory-log.ts'
 import { GoogleError } from './compute/google-error.ts'
+import { CannotCause } from './compute/machines.ts'
 import { FAULT_KINDS, nearest } from './fault-kinds.ts'
 import { createFaults, type FaultPod } from './faults.ts'
 
@@ -30,7 +31,18 @@ function app() {
       preempt: call('preempt'),
       hangVm: (name) => void hung.add(name),
       resumeVm: (name) => void hung.delete(name),
-      killAgent: (name) => void calls.push(`agent ${name}`),
+      killProgram: (name, program) => {
+        if (program === 'docker') throw new CannotCause('no Docker Engine here')
+        calls.push(`${program} ${name}`)
+        return `the ${program} of ${name} is dead`
+      },
+      impair: async (name, what) => void calls.push(`${JSON.stringify(what)} ${name}`),
+      setShortage: (shortage) => void calls.push(`shortage ${shortage}`),
+      heal: async () => {
+        const healed = [...hung].map((name) => `${name} goes on`)
+        hung.clear()
+        return healed
+      },
       killPod: (node, hostname) =>
         calls.push(`pod ${hostname} on ${node}`) > 0 && hostname !== 'dead',
       vms: () => NODES.map((name) => ({ name, status: 'RUNNING', isHung: hung.has(name) })),
@@ -38,11 +50,11 @@ function app() {
   })
 }
 
-async function order(fault: string, target?: string): Promise<[number, string]> {
+async function order(fault: string, target?: string, value?: string): Promise<[number, string]> {
   const response = await app().request('/faults', {
     method: 'POST',
     headers: { authorization: `Bearer ${TOKEN}` },
-    body: JSON.stringify({ fault, ...(target === undefined ? {} : { target }) }),
+    body: JSON.stringify({ fault, target, value }),
   })
   const answer: { said?: string; error?: string } = JSON.parse(await response.text())
   return [response.status, answer.said ?? answer.error ?? '']
@@ -82,7 +94,7 @@ describe('a fault', () => {
     await order('vm-resume', NODE)
     expect([...hung]).toEqual([OTHER])
     expect(await order('heal')).toEqual([200, `${OTHER} goes on`])
-    expect(await order('heal')).toEqual([200, 'nothing to heal: no VM stands still'])
+    expect(await order('heal')).toEqual([200, 'nothing to heal'])
   })
 
   test.each([
@@ -116,6 +128,37 @@ describe('a fault', () => {
   ])('$fault of $target is refused: $said', async ({ fault, target, status, said }) => {
     const answer = await order(fault, target)
     expect(answer).toEqual([status, expect.stringContaining(said)])
+  })
+
+  test.each([
+    { fault: 'partition', value: undefined, what: { kind: 'partition', direction: 'both' } },
+    { fault: 'partition', value: 'send', what: { kind: 'partition', direction: 'send' } },
+    { fault: 'delay', value: '250', what: { kind: 'delay', ms: 250 } },
+    { fault: 'loss', value: undefined, what: { kind: 'loss', percent: 30 } },
+    { fault: 'full-disk', value: undefined, what: { kind: 'full disk' } },
+  ])('$fault $value is an impairment of the VM', async ({ fault, value, what }) => {
+    const [status, said] = await order(fault, NODE, value)
+    expect([status, calls]).toEqual([200, [`${JSON.stringify(what)} ${NODE}`]])
+    expect(said).toMatch(/until heal$/)
+  })
+
+  test.each([
+    { fault: 'partition', value: 'sideways', said: 'partition: not a WAY: sideways' },
+    { fault: 'loss', value: '101', said: 'loss: not a PERCENT: 101' },
+    { fault: 'vm-kill', value: 'now', said: 'vm-kill takes nothing after the name: now' },
+  ])('$fault $value is refused', async ({ fault, value, said }) => {
+    expect(await order(fault, NODE, value)).toEqual([400, expect.stringContaining(said)])
+    expect(calls).toEqual([])
+  })
+
+  test('a shortage lasts until it is healed', async () => {
+    expect((await order('stock-out'))[1]).toContain('ZONE_RESOURCE_POOL_EXHAUSTED')
+    expect((await order('quota'))[1]).toContain('QUOTA_EXCEEDED')
+    expect(calls).toEqual(['shortage stock-out', 'shortage quota'])
+  })
+
+  test('what these VMs cannot do is refused, with what they lack', async () => {
+    expect(await order('docker-kill', NODE)).toEqual([409, 'no Docker Engine here'])
   })
 
   test('of a VM that does not run is refused', async () => {

@@ -4,16 +4,14 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { Hono } from 'hono'
 import type { Log } from '#shared/ports/log.ts'
-import type { ComputeEmulator } from './compute/compute-engine.ts'
 import { GoogleError } from './compute/google-error.ts'
+import { CannotCause } from './compute/machines.ts'
 import { readBody } from './compute/read-body.ts'
-import { isFaultName, nearest, FAULT_KINDS, type FaultName } from './fault-kinds.ts'
+import type { VmFaults } from './compute/vm-faults.ts'
+import { isFaultName, nearest, FAULT_KINDS, type FaultKind, type FaultName } from './fault-kinds.ts'
 
 export interface FaultsOptions {
-  compute: Pick<
-    ComputeEmulator,
-    'killVm' | 'stopVm' | 'preempt' | 'hangVm' | 'resumeVm' | 'killAgent' | 'killPod' | 'vms'
-  >
+  compute: VmFaults
   /** The pods of all clusters. */
   pods(): Promise<FaultPod[]>
   adminToken: string
@@ -53,32 +51,56 @@ export function createFaults(options: FaultsOptions): Hono {
     return c.json({ nodes: options.compute.vms(), pods: pods.map(fullName).sort() })
   })
   app.post('/faults', async (c) => {
-    const { fault, target } = await readOrder(c.req.raw)
-    const said = await cause(options, fault, target)
+    const { fault, target, value } = await readOrder(c.req.raw)
+    const said = await cause(options, fault, target, value)
     options.log.warn('a fault was caused on purpose', { fault, target })
     return c.json({ said })
   })
   app.onError((error, c) => {
     if (error instanceof FaultRefused) return c.json({ error: error.message }, error.status)
-    if (error instanceof GoogleError) return c.json({ error: error.message }, 409)
+    if (error instanceof GoogleError || error instanceof CannotCause)
+      return c.json({ error: error.message }, 409)
     options.log.error('a fault could not be caused', { error })
     return c.json({ error: String(error) }, 500)
   })
   return app
 }
 
-async function cause(options: FaultsOptions, fault: FaultName, target: string): Promise<string> {
-  if (fault === 'heal') return heal(options)
+async function cause(
+  options: FaultsOptions,
+  fault: FaultName,
+  target: string,
+  value: string,
+): Promise<string> {
   if (fault === 'container-kill') return killContainers(options, target)
-  return ON_NODES[fault](options, findNode(options, target))
+  if (fault === 'heal' || fault === 'stock-out' || fault === 'quota') {
+    return ON_ALL[fault](options)
+  }
+  return ON_NODES[fault](options, findNode(options, target), value)
 }
 
-type NodeFault = Exclude<FaultName, 'heal' | 'container-kill'>
+type WholeFault = 'heal' | 'stock-out' | 'quota'
+type NodeFault = Exclude<FaultName, WholeFault | 'container-kill'>
+
+const ON_ALL: Record<WholeFault, (options: FaultsOptions) => string | Promise<string>> = {
+  'stock-out'({ compute }) {
+    compute.setShortage('stock-out')
+    return 'no zone has a machine left: ZONE_RESOURCE_POOL_EXHAUSTED for every new VM, until heal'
+  },
+  quota({ compute }) {
+    compute.setShortage('quota')
+    return 'the quotas are used up: QUOTA_EXCEEDED for every new VM, until heal'
+  },
+  async heal({ compute }) {
+    const done = await compute.heal()
+    return done.length === 0 ? 'nothing to heal' : done.join('; ')
+  },
+}
 
 /** Each causes its fault on a VM that is there, and says what happened. */
 const ON_NODES: Record<
   NodeFault,
-  (options: FaultsOptions, node: string) => string | Promise<string>
+  (options: FaultsOptions, node: string, value: string) => string | Promise<string>
 > = {
   async 'vm-kill'({ compute }, node) {
     await compute.killVm(node)
@@ -92,9 +114,25 @@ const ON_NODES: Record<
     compute.resumeVm(node)
     return `${node} goes on`
   },
-  'agent-kill'({ compute }, node) {
-    compute.killAgent(node)
-    return `the agent of ${node} is dead; it was the VM's first process, so the VM goes with it`
+  'agent-kill': ({ compute }, node) => compute.killProgram(node, 'agent'),
+  'docker-kill': ({ compute }, node) => compute.killProgram(node, 'docker'),
+  async partition({ compute }, node, value) {
+    const direction = value === 'send' || value === 'receive' ? value : 'both'
+    await compute.impair(node, { kind: 'partition', direction })
+    const what = direction === 'both' ? 'send or receive' : direction
+    return `${node} cannot ${what} anything, until heal`
+  },
+  async delay({ compute }, node, value) {
+    await compute.impair(node, { kind: 'delay', ms: Number(value) })
+    return `packets for ${node} take ${value} ms longer, until heal`
+  },
+  async loss({ compute }, node, value) {
+    await compute.impair(node, { kind: 'loss', percent: Number(value) })
+    return `of the packets that ${node} sends and gets ${value} % are lost, until heal`
+  },
+  async 'full-disk'({ compute }, node) {
+    await compute.impair(node, { kind: 'full disk' })
+    return `the disk of ${node} is full, until heal`
   },
   'vm-stop'(options, node) {
     inBackground(options, node, options.compute.stopVm(node))
@@ -109,13 +147,6 @@ const ON_NODES: Record<
 /** What takes its time: whoever caused it need not wait. */
 function inBackground({ log }: FaultsOptions, node: string, work: Promise<void>): void {
   work.catch((error: unknown) => log.error('a fault did not go well', { node, error }))
-}
-
-function heal({ compute }: FaultsOptions): string {
-  const hung = compute.vms().filter(({ isHung }) => isHung)
-  for (const { name } of hung) compute.resumeVm(name)
-  if (hung.length === 0) return 'nothing to heal: no VM stands still'
-  return `${hung.map(({ name }) => name).join(', ')} ${hung.length > 1 ? 'go' : 'goes'} on`
 }
 
 async function killContainers(options: FaultsOptions, target: string): Promise<string> {
@@ -149,8 +180,10 @@ function fullName({ namespace, name }: FaultPod): string {
   return `${namespace}/${name}`
 }
 
-async function readOrder(request: Request): Promise<{ fault: FaultName; target: string }> {
-  const { fault, target } = fieldsOf((await readBody(request, BODY_MAX)) ?? '')
+async function readOrder(
+  request: Request,
+): Promise<{ fault: FaultName; target: string; value: string }> {
+  const { fault, target, value: given } = fieldsOf((await readBody(request, BODY_MAX)) ?? '')
   if (!isFaultName(fault)) {
     const names = Object.keys(FAULT_KINDS)
     const meant = nearest(fault, names)
@@ -160,10 +193,21 @@ async function readOrder(request: Request): Promise<{ fault: FaultName; target: 
   const kind = FAULT_KINDS[fault].target
   if (kind !== 'none' && !target)
     throw new FaultRefused(400, `${fault} needs the name of a ${kind}`)
-  return { fault, target }
+  return { fault, target, value: readValue(fault, given) }
 }
 
-function fieldsOf(text: string): { fault: string; target: string } {
+function readValue(fault: FaultName, given: string): string {
+  const kind: FaultKind = FAULT_KINDS[fault]
+  if (!kind.value) {
+    if (given) throw new FaultRefused(400, `${fault} takes nothing after the name: ${given}`)
+    return ''
+  }
+  const value = given || kind.value.default
+  if (kind.value.pattern.test(value)) return value
+  throw new FaultRefused(400, `${fault}: not a ${kind.value.name}: ${value}. ${kind.does}`)
+}
+
+function fieldsOf(text: string): { fault: string; target: string; value: string } {
   const json = parse(text)
   const field = (name: string): string => {
     const value: unknown =
@@ -172,7 +216,7 @@ function fieldsOf(text: string): { fault: string; target: string } {
         : ''
     return typeof value === 'string' ? value : ''
   }
-  return { fault: field('fault'), target: field('target') }
+  return { fault: field('fault'), target: field('target'), value: field('value') }
 }
 
 function parse(text: string): unknown {

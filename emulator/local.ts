@@ -140,27 +140,33 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
     return found
   })
   const adminToken = home.secret('admin-token')
-  const cloud = await openCloudSide({
-    project: PROJECT,
-    dir: home.dir,
-    portFile: home.path('gcloud-port'),
-    agent: { program: join(root, 'agent/main.ts'), images: [join(root, 'examples')] },
-    pubsubHost: backend.pubsubHost,
-    bus: backend.bus,
-    identity,
-    clock,
-    log,
-    saved: restored.compute,
-    adminToken,
-    pods: () => podsOfAll(views),
-    onChange: () => keeper.changed(),
-    rest: () => {
-      const { gke, github } = parts
-      if (!gke || !github) throw new Error('the GKE API is not up yet')
-      return {
-        fetch: (request) => (github.isAbout(request) ? github.app : gke).fetch(request),
-      }
-    },
+  const cloud = await terminal.step('virtual machines', async (note) => {
+    const opened = await openCloudSide({
+      project: PROJECT,
+      dir: home.dir,
+      portFile: home.path('gcloud-port'),
+      agent: { program: join(root, 'agent/main.ts'), images: [join(root, 'examples')] },
+      cache: join(root, 'node_modules/.cache/wherry'),
+      env,
+      pubsubHost: backend.pubsubHost,
+      bus: backend.bus,
+      identity,
+      clock,
+      log,
+      saved: restored.compute,
+      adminToken,
+      pods: () => podsOfAll(views),
+      onChange: () => keeper.changed(),
+      rest: () => {
+        const { gke, github } = parts
+        if (!gke || !github) throw new Error('the GKE API is not up yet')
+        return {
+          fetch: (request) => (github.isAbout(request) ? github.app : gke).fetch(request),
+        }
+      },
+    })
+    note(opened.host.kind === 'docker' ? 'a Docker Engine in each' : 'processes')
+    return opened
   })
   ends.add(() => cloud.stop())
   parts.compute = () => cloud.compute.save()
@@ -289,6 +295,8 @@ function openApi(parts: {
     log: ports.log,
     file: parts.home.path('endpoints.json'),
     firstPort: FIRST_CLUSTER_PORT,
+    vmHost: parts.cloud.plan.host,
+    expose: parts.cloud.host.expose,
   })
   return endpoints
 }
@@ -302,7 +310,7 @@ function functionsOf(
     cloud: composeCloud(ports, {
       region: REGION,
       healthCheckIntervalSeconds: HEALTH_CHECK_SECONDS,
-      apiUrl: (cluster: string) => endpoints.urlOf(cluster) ?? '',
+      apiUrl: (cluster: string) => endpoints.vmUrlOf(cluster) ?? '',
       apiCa: () => authority.certificatePem,
       audience: AUDIENCE,
       pubsubProject: PROJECT,

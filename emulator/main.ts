@@ -145,7 +145,7 @@ function writeReady(local: Local, home: Home, { cluster, app, kubeconfig }: Up):
     project: PROJECT,
     firestore: firestore && { host: firestore.host, pid: firestore.pid },
     pubsub: pubsub && { host: pubsub.host, pid: pubsub.pid },
-    machines: 'isolation none, runtime process',
+    machines: local.cloud.host.kind,
   }
   writeFileSync(home.path('ready.json'), JSON.stringify(ready))
 }
@@ -169,9 +169,12 @@ function sayWhere(
     `  Logs       ${shown(home.path('wherry.log'))}, ${shown(home.path('vms'))}/*/agent.log`,
   )
   lines.push(
-    `  Runs on    ${local.backend.summary}; VMs: process groups on loopback, containers: processes`,
+    `  Runs on    ${local.backend.summary}`,
+    `             ${local.cloud.machines.summary}`,
   )
-  for (const missing of local.backend.missing) lines.push(`  Missing    ${missing}`)
+  const { missing: better } = local.cloud.machines
+  for (const missing of [...local.backend.missing, ...(better ? [better] : [])])
+    lines.push(`  Missing    ${missing}`)
   lines.push('', '  Try next:')
   if (cluster) {
     lines.push(`    export KUBECONFIG=${shown(kubeconfig)}`)

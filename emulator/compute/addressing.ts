@@ -1,10 +1,8 @@
-// Addresses of the emulated VPC: VMs from 10.128.0.0/20, their pods from 10.4.0.0/14 (a /24 each),
-// VMs' external addresses from 127.0.2.0/22, load balancers from 127.0.1.0/24 or another /24 that
-// no other emulator has (loopback, so that a browser on this machine can open them).
+// Which addresses new VMs and load balancers get, out of the VPC's plan (address-plan.ts).
 
+import { addressAt, rangeOf } from './address-plan.ts'
 import type { Context } from './context.ts'
 import { GoogleError } from './google-error.ts'
-import type { ComputeState } from './state.ts'
 
 const VM_MAX = 1000
 
@@ -15,13 +13,11 @@ export interface VmAddresses {
 }
 
 /** The VM's addresses, all made from one number. */
-function addressesOf(host: number): VmAddresses {
-  const high = host >> 8
-  const low = host & 255
+function addressesOf({ vms, pods, external }: Context['plan'], host: number): VmAddresses {
   return {
-    internalIp: `10.128.${high}.${low}`,
-    podRange: `10.${4 + high}.${low}.0/24`,
-    externalIp: `127.0.${2 + high}.${low}`,
+    internalIp: addressAt(vms, host),
+    podRange: `${addressAt(pods, host * 256)}/24`,
+    externalIp: addressAt(external, host),
   }
 }
 
@@ -29,7 +25,7 @@ function addressesOf(host: number): VmAddresses {
  * The next free one after the last that was given: an address is not used again at once, because
  * somebody may still be sending to the VM that had it.
  */
-export function newVmAddresses(state: ComputeState): VmAddresses {
+export function newVmAddresses({ state, plan }: Pick<Context, 'state' | 'plan'>): VmAddresses {
   const used = new Set(
     Object.values(state.instances).flatMap((vm) =>
       vm.networkInterfaces.map((nic) => nic.networkIP),
@@ -39,17 +35,17 @@ export function newVmAddresses(state: ComputeState): VmAddresses {
     const host = 2 + ((state.lastHost - 2 + step + VM_MAX) % VM_MAX)
     // .0 and .255 are left out: they look like networks and broadcasts to people.
     if ((host & 255) === 0 || (host & 255) === 255) continue
-    const addresses = addressesOf(host)
+    const addresses = addressesOf(plan, host)
     if (used.has(addresses.internalIp)) continue
     state.lastHost = host
     return addresses
   }
-  throw new GoogleError('quotaExceeded', `IP space of 10.128.0.0/20 is exhausted.`)
+  throw new GoogleError('quotaExceeded', `IP space of ${rangeOf(plan, 'vms')} is exhausted.`)
 }
 
-/** A free load balancer address of the net (`127.0.1`), or `wish` when it is free. */
+/** A free load balancer address, or `wish` when it is free. */
 export function newBalancerAddress(
-  { state, balancerNet }: Pick<Context, 'state' | 'balancerNet'>,
+  { state, plan }: Pick<Context, 'state' | 'plan'>,
   wish?: string,
 ): string {
   const used = new Set([
@@ -61,7 +57,7 @@ export function newBalancerAddress(
     throw new GoogleError('invalid', `Specified IP address is already in-use.: '${wish}'`)
   }
   for (let low = 1; low < 255; low++) {
-    const address = `${balancerNet}.${low}`
+    const address = addressAt(plan.balancers, low)
     if (!used.has(address)) return address
   }
   throw new GoogleError('quotaExceeded', `Quota 'STATIC_ADDRESSES' exceeded.  Limit: 254.0`)

@@ -5,10 +5,10 @@ import { Hono } from 'hono'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
 import { addAddressRoutes } from './addresses.ts'
+import { loopbackPlan, readdress, type AddressPlan } from './address-plan.ts'
 import { createAuditLog, type LogEntry } from './audit-log.ts'
 import { addAutoscalerRoutes } from './autoscalers.ts'
 import { addBackendServiceRoutes } from './backend-services.ts'
-import { DEFAULT_BALANCER_NET } from './balancer-net.ts'
 import type { Context, Quotas } from './context.ts'
 import { addForwardingRuleRoutes } from './forwarding-rules.ts'
 import { GoogleError, resourceNotFound } from './google-error.ts'
@@ -18,12 +18,19 @@ import { createHealthChecker, isPoweredOn } from './health-checker.ts'
 import { addInstanceGroupManagerRoutes } from './instance-group-managers.ts'
 import { addInstanceTemplateRoutes } from './instance-templates.ts'
 import { createInstances } from './instances.ts'
-import { createLoadBalancers, isOutOfService, type Listener } from './load-balancer.ts'
+import {
+  createLoadBalancers,
+  isOutOfService,
+  type BalancerDeps,
+  type Listener,
+  type LoadBalancers,
+} from './load-balancer.ts'
 import type { Machines } from './machines.ts'
 import { createOperations } from './operations.ts'
 import { addPlaceRoutes, REGIONS, ZONES } from './places.ts'
 import { createPower } from './power.ts'
 import { emptyState, type ComputeState } from './state.ts'
+import { createVmFaults, type VmFaults } from './vm-faults.ts'
 import type { Vpc } from './vpc.ts'
 
 export interface ComputeEmulatorOptions {
@@ -40,12 +47,14 @@ export interface ComputeEmulatorOptions {
   /** Called after each change that `save` would show. */
   onChange?: () => void
   quotas?: Partial<Quotas>
-  /** Default: 127.0.1; see balancer-net.ts. */
-  balancerNet?: string
+  /** Default: loopback's, with load balancers on 127.0.1. */
+  plan?: AddressPlan
+  /** Default: listeners of this process. */
+  createBalancers?: (deps: BalancerDeps) => LoadBalancers
   shutdownGraceMs?: number
 }
 
-export interface ComputeEmulator {
+export interface ComputeEmulator extends VmFaults {
   /** Serves /compute/v1/projects/<project>/… */
   app: Hono
   /** Powers on what ran when the state was saved, and keeps groups and load balancers from now on. */
@@ -54,29 +63,8 @@ export interface ComputeEmulator {
   save(): ComputeState
   /** Where load balancers listen on this machine. */
   listeners(): Listener[]
-  /** Fault: the host breaks. */
-  killVm(name: string): Promise<void>
-  /** Fault: somebody stops the VM. */
-  stopVm(name: string): Promise<void>
-  /** Fault: Google takes the VM back. */
-  preempt(name: string): Promise<void>
-  /** Fault: the VM stands still until it is resumed. */
-  hangVm(name: string): void
-  resumeVm(name: string): void
-  /** Fault: the VM's agent dies. */
-  killAgent(name: string): void
-  /** Fault: a pod's containers on this VM die. False when it has none there. */
-  killPod(name: string, hostname: string): boolean
-  /** Every VM that there is, by name. */
-  vms(): VmState[]
   /** Ends VMs, listeners and loops; the state stays as it is, for the next start. */
   close(): Promise<void>
-}
-
-export interface VmState {
-  name: string
-  status: string
-  isHung: boolean
 }
 
 /** Google's is 30 s for Spot VMs and 120 s for others; nobody waits for two minutes at a desk. */
@@ -85,7 +73,8 @@ const DEFAULT_QUOTAS: Quotas = { INSTANCES: 200, CPUS: 1000, STATIC_ADDRESSES: 1
 
 export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeEmulator {
   const { project, clock, log, machines, vpc } = options
-  const state = restored(options)
+  const plan = options.plan ?? loopbackPlan('127.0.1')
+  const state = restored(options, plan)
   let isClosed = false
   const changed = (): void => {
     if (!isClosed) options.onChange?.()
@@ -94,7 +83,6 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
   const operations = createOperations({ project, state, clock, log, scopes, changed })
   const projectNumber = options.projectNumber ?? '123456789012'
   const quotas = { ...DEFAULT_QUOTAS, ...options.quotas }
-  const balancerNet = options.balancerNet ?? DEFAULT_BALANCER_NET
   const ctx: Context = {
     project,
     projectNumber,
@@ -103,7 +91,8 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
     log,
     operations,
     quotas,
-    balancerNet,
+    plan,
+    shortage: undefined,
     changed,
   }
   const audit = createAuditLog(ctx, (entry) => {
@@ -119,13 +108,18 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
   const loop = createGroupLoop({ ctx, instances, power, audit })
   const checker = createHealthChecker({ ctx, vpc, audit })
   const { healthOf } = checker
-  const balancers = createLoadBalancers({ ctx, vpc, healthOf })
+  const balancers = (options.createBalancers ?? createLoadBalancers)({ ctx, vpc, healthOf })
 
-  power.onChange((path) => {
+  const balanceAnew = (): void => {
     checker.refresh()
+    balancers.balance()
+  }
+  power.onChange((path) => {
+    balanceAnew()
     if (!isPoweredOn(state.instances[path])) balancers.dropConnections(path)
   })
   checker.onChange((path, to) => {
+    balancers.balance()
     if (isOutOfService(to)) balancers.endConnections(path)
   })
 
@@ -138,26 +132,8 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
   addAutoscalerRoutes(routes, ctx)
   addHealthCheckRoutes(routes, ctx, checker.refresh)
   addAddressRoutes(routes, ctx)
-  addBackendServiceRoutes(routes, ctx, healthOf, checker.refresh)
+  addBackendServiceRoutes(routes, ctx, healthOf, balanceAnew)
   addForwardingRuleRoutes(routes, ctx, balancers.refresh)
-
-  const pathOfVm = (name: string): string => {
-    const found = Object.entries(state.instances).find(([, instance]) => instance.name === name)
-    if (found) return found[0]
-    throw new GoogleError(
-      'notFound',
-      `The resource 'projects/${project}/zones/-/instances/${name}' was not found`,
-    )
-  }
-
-  /** Start times of the VMs that stand still. */
-  const hung = new Map<string, string | undefined>()
-
-  const running = (name: string): string => {
-    const status = state.instances[pathOfVm(name)]?.status
-    if (machines.isAlive(name)) return name
-    throw new GoogleError('resourceNotReady', `The VM ${name} does not run: it is ${status}`)
-  }
 
   return {
     app: createApp(project, routes, log),
@@ -172,28 +148,7 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
     },
     save: () => structuredClone(state),
     listeners: balancers.listeners,
-    killVm: async (name) => power.crash(pathOfVm(name)),
-    stopVm: async (name) => power.stop(pathOfVm(name)),
-    preempt: async (name) => power.preempt(pathOfVm(name)),
-    hangVm(name) {
-      machines.freeze(running(name))
-      hung.set(name, state.instances[pathOfVm(name)]?.lastStartTimestamp)
-    },
-    resumeVm(name) {
-      machines.thaw(running(name))
-      hung.delete(name)
-    },
-    killAgent: (name) => machines.killAgent(running(name)),
-    killPod: (name, hostname) => machines.killPod(running(name), hostname),
-    vms: () =>
-      Object.values(state.instances)
-        .map(({ name, status, lastStartTimestamp }) => ({
-          name,
-          status,
-          // Another start is another machine.
-          isHung: hung.has(name) && hung.get(name) === lastStartTimestamp,
-        }))
-        .toSorted((left, right) => (left.name < right.name ? -1 : 1)),
+    ...createVmFaults(ctx, machines, power),
     async close() {
       isClosed = true
       loop.close()
@@ -233,14 +188,18 @@ function createApp(project: string, routes: Hono, log: Log): Hono {
   return app
 }
 
-function restored({ saved, log }: ComputeEmulatorOptions): ComputeState {
+/** What was saved may be of VMs of another kind, or of another slot: its addresses follow. */
+function restored({ saved, log }: ComputeEmulatorOptions, plan: AddressPlan): ComputeState {
   const state = emptyState()
-  if (saved === undefined || saved === null) return state
+  if (saved === undefined || saved === null) return { ...state, plan }
   if (!isState(saved, state)) {
     log.warn('the saved state of Compute Engine is not understood: it starts empty')
-    return state
+    return { ...state, plan }
   }
-  return structuredClone(saved)
+  const old = saved.plan ?? loopbackPlan('127.0.1')
+  // On loopback an address that another emulator has is served elsewhere, and stays what it is.
+  const stays = old.host === plan.host
+  return { ...(stays ? structuredClone(saved) : readdress(saved, old, plan)), plan }
 }
 
 /** The same fields of the same types: what an older or newer version saved may differ. */

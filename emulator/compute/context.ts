@@ -2,6 +2,7 @@
 
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
+import type { AddressPlan } from './address-plan.ts'
 import { linkTo } from './links.ts'
 import type { Operations } from './operations.ts'
 import { newId, timestamp, type ComputeState, type Named, type Scope } from './state.ts'
@@ -14,11 +15,15 @@ export interface Context {
   log: Log
   operations: Operations
   quotas: Quotas
-  /** Load balancers' addresses: `127.0.1`, a /24. */
-  balancerNet: string
+  plan: AddressPlan
+  /** Fault: why no VM is to be had at the moment. */
+  shortage: Shortage | undefined
   /** Something that a restart should still know has changed. */
   changed(): void
 }
+
+/** The zone has no machine left, or the project may have no more. */
+export type Shortage = 'stock-out' | 'quota'
 
 /** Per region, as `gcloud compute regions describe` shows them. */
 export interface Quotas {

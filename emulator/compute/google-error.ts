@@ -23,6 +23,11 @@ const KINDS = {
     operationCode: 'RESOURCE_NOT_READY',
   },
   quotaExceeded: { code: 403, status: 'PERMISSION_DENIED', operationCode: 'QUOTA_EXCEEDED' },
+  resourcePoolExhausted: {
+    code: 503,
+    status: 'UNAVAILABLE',
+    operationCode: 'ZONE_RESOURCE_POOL_EXHAUSTED',
+  },
   internalError: { code: 500, status: 'INTERNAL', operationCode: 'INTERNAL_ERROR' },
 } as const
 
@@ -38,7 +43,7 @@ export class GoogleError extends Error {
     this.reason = reason
   }
 
-  get code(): 400 | 403 | 404 | 409 | 412 | 500 {
+  get code(): 400 | 403 | 404 | 409 | 412 | 500 | 503 {
     return KINDS[this.reason].code
   }
 

@@ -175,13 +175,14 @@ function probe(check: HealthCheck, instance: Instance, vpc: Vpc): Promise<string
   if (!to) return Promise.resolve('Connection refused')
   const [host = '', port = ''] = to.split(':')
   const timeoutMs = check.timeoutSec * 1000
+  const from = vpc.proberAddress === undefined ? {} : { localAddress: vpc.proberAddress }
   return check.httpHealthCheck
-    ? probeHttp({ host, port, path: check.httpHealthCheck.requestPath }, timeoutMs)
-    : probeTcp({ host, port: Number(port) }, timeoutMs)
+    ? probeHttp({ host, port, ...from, path: check.httpHealthCheck.requestPath }, timeoutMs)
+    : probeTcp({ host, port: Number(port), ...from }, timeoutMs)
 }
 
 function probeHttp(
-  to: { host: string; port: string; path: string },
+  to: { host: string; port: string; path: string; localAddress?: string },
   timeoutMs: number,
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
@@ -204,7 +205,7 @@ function probeHttp(
 }
 
 function probeTcp(
-  to: { host: string; port: number },
+  to: { host: string; port: number; localAddress?: string },
   timeoutMs: number,
 ): Promise<string | undefined> {
   return new Promise((resolve) => {

@@ -42,6 +42,7 @@ export function createInstances(ctx: Context, power: Power, audit: AuditLog): In
 
   function record(path: string, properties: InstanceProperties): Instance {
     if (type.items[path]) throw resourceExists(`projects/${ctx.project}/${path}`)
+    checkStock(ctx, path)
     checkQuota(ctx, path, properties)
     const instance = newInstance(ctx, path, properties)
     type.items[path] = instance
@@ -174,13 +175,24 @@ function addUpdateRoutes(app: Hono, ctx: Context, type: ResourceType<Instance>):
   })
 }
 
+/** What people meet when a zone has run out of machines, and the words they look for then. */
+function checkStock({ shortage, project }: Context, path: string): void {
+  if (shortage !== 'stock-out') return
+  const zone = path.split('/')[1] ?? ''
+  throw new GoogleError(
+    'resourcePoolExhausted',
+    `The zone 'projects/${project}/zones/${zone}' does not have enough resources available to fulfill the request.  Try a different zone, or try again later.`,
+  )
+}
+
 function checkQuota(ctx: Context, path: string, properties: InstanceProperties): void {
   const region = regionOfZone(path.split('/')[1] ?? '')
   const wanted: Record<string, number> = {
     INSTANCES: 1,
     CPUS: machineType(properties.machineType)?.guestCpus ?? 0,
   }
-  for (const { metric, limit, usage } of quotasOf(ctx, region)) {
+  for (const { metric, limit: real, usage } of quotasOf(ctx, region)) {
+    const limit = ctx.shortage === 'quota' ? Math.min(real, usage) : real
     if (usage + (wanted[metric] ?? 0) <= limit) continue
     throw new GoogleError(
       'quotaExceeded',
@@ -192,7 +204,7 @@ function checkQuota(ctx: Context, path: string, properties: InstanceProperties):
 function newInstance(ctx: Context, path: string, properties: InstanceProperties): Instance {
   const named = newNamed(ctx, 'compute#instance', path)
   const zone = path.split('/')[1] ?? ''
-  const addresses = newVmAddresses(ctx.state)
+  const addresses = newVmAddresses(ctx)
   const wantsExternal = properties.networkInterfaces.some(
     (nic) => Array.isArray(nic['accessConfigs']) && nic['accessConfigs'].length > 0,
   )

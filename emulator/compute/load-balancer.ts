@@ -27,6 +27,8 @@ export interface Listener {
 }
 
 export interface LoadBalancers {
+  /** Something has changed that decides which VMs get traffic: health, power, backends. */
+  balance: () => void
   /** Makes the listeners what the forwarding rules say; resolves when they listen. */
   refresh: () => Promise<void>
   listeners: () => Listener[]
@@ -41,7 +43,7 @@ export interface LoadBalancers {
   close(): Promise<void>
 }
 
-interface Deps {
+export interface BalancerDeps {
   ctx: Context
   vpc: Vpc
   healthOf: HealthOf
@@ -58,7 +60,8 @@ const CONNECT_TIMEOUT_MS = 1000
 /** An answer that takes longer needs the client's acknowledgements, and those go astray. */
 const LINGER_MS = 1000
 
-export function createLoadBalancers({ ctx, vpc, healthOf }: Deps): LoadBalancers {
+export function createLoadBalancers(deps: BalancerDeps): LoadBalancers {
+  const { ctx, vpc } = deps
   const { state, log } = ctx
   const open = new Map<string, Open>()
   const connections = new Map<string, Set<Socket>>()
@@ -111,7 +114,7 @@ export function createLoadBalancers({ ctx, vpc, healthOf }: Deps): LoadBalancers
 
   async function forward(rule: ForwardingRule, port: number, client: Socket): Promise<void> {
     const service = state.backendServices[pathOf(rule.backendService, 'backendService')]
-    const candidates = service ? backends(service, client.remoteAddress ?? '') : []
+    const candidates = service ? inTurn(service, client.remoteAddress ?? '') : []
     for (const [path, instance] of candidates) {
       const vmIp = instance.networkInterfaces[0]?.networkIP
       const to = vpc.lookup(`${vmIp}>${rule.IPAddress}:${port}/tcp`)
@@ -124,18 +127,9 @@ export function createLoadBalancers({ ctx, vpc, healthOf }: Deps): LoadBalancers
     client.resetAndDestroy()
   }
 
-  /** Healthy VMs in turn; all of them when none is healthy, as Google's last resort. */
-  function backends(service: BackendService, source: string): [string, Instance][] {
-    const all = service.backends
-      .flatMap((backend) => runningMembers(ctx, managerPathOf(backend.group)))
-      .flatMap((path): [string, Instance][] => {
-        const instance = state.instances[path]
-        return isPoweredOn(instance) ? [[path, instance]] : []
-      })
-    const healthy = all.filter(([path]) =>
-      service.healthChecks.every((link) => healthOf(pathOf(link, 'check'), path) === 'HEALTHY'),
-    )
-    const chosen = healthy.length > 0 ? healthy : all
+  /** Healthy VMs in turn. */
+  function inTurn(service: BackendService, source: string): [string, Instance][] {
+    const chosen = chosenBackends(deps, service)
     const first = service.sessionAffinity === 'NONE' ? turn++ : fnv32(source)
     const from = chosen.length > 0 ? first % chosen.length : 0
     return [...chosen.slice(from), ...chosen.slice(0, from)]
@@ -161,6 +155,8 @@ export function createLoadBalancers({ ctx, vpc, healthOf }: Deps): LoadBalancers
       pending = pending.then(refreshNow, refreshNow)
       return pending
     },
+    // Who gets a connection is decided when it comes.
+    balance() {},
     listeners: () => [...open.values()].map(({ listener }) => listener),
     dropConnections(instance) {
       cut(connections.get(instance))
@@ -178,6 +174,23 @@ export function createLoadBalancers({ ctx, vpc, healthOf }: Deps): LoadBalancers
       open.clear()
     },
   }
+}
+
+/** Healthy VMs; all of them when none is healthy, as Google's last resort. */
+export function chosenBackends(
+  { ctx, healthOf }: Pick<BalancerDeps, 'ctx' | 'healthOf'>,
+  service: BackendService,
+): [string, Instance][] {
+  const all = service.backends
+    .flatMap((backend) => runningMembers(ctx, managerPathOf(backend.group)))
+    .flatMap((path): [string, Instance][] => {
+      const instance = ctx.state.instances[path]
+      return isPoweredOn(instance) ? [[path, instance]] : []
+    })
+  const healthy = all.filter(([path]) =>
+    service.healthChecks.every((link) => healthOf(pathOf(link, 'check'), path) === 'HEALTHY'),
+  )
+  return healthy.length > 0 ? healthy : all
 }
 
 function cut(sockets: Iterable<Socket> | undefined): void {

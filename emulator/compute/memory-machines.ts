@@ -1,6 +1,6 @@
 // VMs without a body: they are alive when they were booted. For tests and simulation.
 
-import type { MachineExit, Machines, VirtualMachine } from './machines.ts'
+import { CannotCause, type MachineExit, type Machines, type VirtualMachine } from './machines.ts'
 
 export interface MemoryMachines extends Machines {
   /** Makes a VM go by itself, as a broken host or a guest's own shutdown would. */
@@ -44,10 +44,18 @@ export function createMemoryMachines(): MemoryMachines {
     async close() {
       running.clear()
     },
-    freeze: (name) => void frozen.add(name),
-    thaw: (name) => void frozen.delete(name),
-    killAgent: (name) => crash(name),
-    killPod: () => false,
+    faults: {
+      freeze: (name) => void frozen.add(name),
+      thaw: (name) => void frozen.delete(name),
+      killAgent(name) {
+        crash(name)
+        return 'it went'
+      },
+      killDocker: () => cannot(),
+      killPod: () => false,
+      impair: async () => cannot(),
+      heal: async () => false,
+    },
     frozen: () => [...frozen],
     crash,
     failBoots(why) {
@@ -55,4 +63,8 @@ export function createMemoryMachines(): MemoryMachines {
     },
     running: () => [...running.values()],
   }
+}
+
+function cannot(): never {
+  throw new CannotCause('a VM that is only remembered has nothing that breaks')
 }

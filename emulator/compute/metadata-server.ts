@@ -22,6 +22,10 @@ interface Options {
   identity: IdentitySigner
   /** The VM as it is now. */
   describe: () => Instance
+  /** Google is taking it back. */
+  isPreempted?: (() => boolean) | undefined
+  /** Where to listen; default 127.0.0.1. */
+  listenOn?: string
 }
 
 /** A value, or a folder of values. */
@@ -38,9 +42,10 @@ const ROOT = '/computeMetadata/v1/'
 const WAIT_STEP_MS = 1000
 const WAIT_MAX_SECONDS = 3600
 
-/** Listens on a free port of 127.0.0.1. */
+/** Listens on a free port. */
 export async function startMetadataServer(options: Options): Promise<MetadataServer> {
   const ended = new AbortController()
+  const { listenOn: host = '127.0.0.1' } = options
   const server = createServer((request, response) => {
     answer(options, request, ended.signal).then(
       (result) => send(response, result),
@@ -49,12 +54,12 @@ export async function startMetadataServer(options: Options): Promise<MetadataSer
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: '127.0.0.1', port: 0 }, resolve)
+    server.listen({ host, port: 0 }, resolve)
   })
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
   return {
-    host: `127.0.0.1:${address.port}`,
+    host: `${host}:${address.port}`,
     close() {
       ended.abort()
       return new Promise((resolve) => {
@@ -135,7 +140,7 @@ function read(options: Options, path: string, query: URLSearchParams): Answer {
   return { status: 200, type: 'application/text', body: names.map((name) => `${name}\n`).join('') }
 }
 
-function treeOf({ project, projectNumber, describe }: Options): Tree {
+function treeOf({ project, projectNumber, describe, isPreempted }: Options): Tree {
   const instance = describe()
   const zone = nameOf(instance.zone)
   const nic = instance.networkInterfaces[0]
@@ -159,7 +164,7 @@ function treeOf({ project, projectNumber, describe }: Options): Tree {
           network: `projects/${projectNumber}/networks/default`,
         },
       },
-      preempted: 'FALSE',
+      preempted: isPreempted?.() ? 'TRUE' : 'FALSE',
       scheduling: {
         'automatic-restart': String(instance.scheduling.automaticRestart).toUpperCase(),
         'on-host-maintenance': instance.scheduling.onHostMaintenance,

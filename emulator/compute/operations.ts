@@ -199,6 +199,7 @@ const HTTP_MESSAGE = {
   409: 'CONFLICT',
   412: 'PRECONDITION FAILED',
   500: 'INTERNAL SERVER ERROR',
+  503: 'SERVICE UNAVAILABLE',
 } as const
 
 function forgetOldest(state: ComputeState): void {

@@ -37,6 +37,8 @@ export function createPower(deps: Deps): Power {
   const { ctx, machines, audit } = deps
   const chains = new Map<string, Promise<unknown>>()
   const listeners: ((path: string) => void)[] = []
+  /** Paths of VMs that Google is taking back. */
+  const preempted = new Set<string>()
 
   /** One step of a VM at a time. */
   function inTurn<T>(path: string, step: () => Promise<T>): Promise<T> {
@@ -75,7 +77,8 @@ export function createPower(deps: Deps): Power {
     const instance = setStatus(path, 'STAGING')
     if (!instance) return
     try {
-      await machines.boot(virtualMachine(ctx, path, instance))
+      preempted.delete(path)
+      await machines.boot(virtualMachine(ctx, path, instance, () => preempted.has(path)))
     } catch (error) {
       ctx.log.error('a machine does not start', { instance: instance.name, error })
       setStatus(path, 'TERMINATED')
@@ -163,7 +166,8 @@ export function createPower(deps: Deps): Power {
       }),
     preempt: (path) =>
       inTurn(path, async () => {
-        // The notice: the guest learns of it by ACPI, whoever listens by the log.
+        // The notice: the guest learns of it by ACPI and by its metadata, whoever listens by the log.
+        preempted.add(path)
         const off = powerOff(path, 'stop')
         const instance = ctx.state.instances[path]
         if (instance) audit.system(instance, 'compute.instances.preempted')
@@ -179,7 +183,12 @@ function isRestarted({ scheduling, metadata }: Instance): boolean {
   return scheduling.automaticRestart && !metadata.items.some(({ key }) => key === 'created-by')
 }
 
-function virtualMachine(ctx: Context, path: string, instance: Instance): VirtualMachine {
+function virtualMachine(
+  ctx: Context,
+  path: string,
+  instance: Instance,
+  isPreempted: () => boolean,
+): VirtualMachine {
   const nic = instance.networkInterfaces[0]
   return {
     name: instance.name,
@@ -188,5 +197,6 @@ function virtualMachine(ctx: Context, path: string, instance: Instance): Virtual
     podRange: nic?.aliasIpRanges[0]?.ipCidrRange ?? '',
     // Its metadata may have been changed since it was booted.
     describe: () => ctx.state.instances[path] ?? instance,
+    isPreempted,
   }
 }

@@ -59,6 +59,7 @@ const VM: VirtualMachine = {
   internalIp: '10.128.0.5',
   podRange: '10.4.5.0/24',
   describe: () => anInstance({ name: 'vm-1' }),
+  isPreempted: () => false,
 }
 
 async function until(what: string, isSo: () => boolean): Promise<void> {
@@ -185,32 +186,32 @@ function stateOf(pid: number): string {
 test('a frozen VM answers nobody, is alive, and goes on when it is thawed', async () => {
   const report = await booted()
   expect(await answers(report)).toBe(true)
-  machines.freeze('vm-1')
+  machines.faults.freeze('vm-1')
   expect(await answers(report)).toBe(false)
   if (process.platform === 'linux') expect(stateOf(report.container)).toBe('T')
   expect([machines.isAlive('vm-1'), exits]).toEqual([true, []])
-  machines.thaw('vm-1')
+  machines.faults.thaw('vm-1')
   expect(await answers(report)).toBe(true)
 })
 
 test('a frozen VM can be killed', async () => {
   const { pid, container } = await booted()
-  machines.freeze('vm-1')
+  machines.faults.freeze('vm-1')
   await machines.kill('vm-1')
   expect([pid, container].map(isRunning)).toEqual([false, false])
 })
 
 test('the agent killed as a fault takes the VM with it', async () => {
   await booted()
-  machines.killAgent('vm-1')
+  machines.faults.killAgent('vm-1')
   await until('the exit is noticed', () => exits.length > 0)
   expect(exits).toMatchObject([{ how: 'crash' }])
 })
 
 test.runIf(process.platform === 'linux')('a pod is killed by its host name, alone', async () => {
   const { pid, container } = await booted()
-  expect(machines.killPod('vm-1', 'pod')).toBe(false)
-  expect(machines.killPod('vm-1', 'pod-1')).toBe(true)
+  expect(machines.faults.killPod('vm-1', 'pod')).toBe(false)
+  expect(machines.faults.killPod('vm-1', 'pod-1')).toBe(true)
   await until('the container has ended', () => !isRunning(container))
   expect(isRunning(pid)).toBe(true)
 })

@@ -10,7 +10,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { IdentitySigner } from '../google/identity.ts'
-import type { MachineExit, Machines, VirtualMachine } from './machines.ts'
+import { CannotCause, type MachineExit, type Machines, type VirtualMachine } from './machines.ts'
 import { startMetadataServer, type MetadataServer } from './metadata-server.ts'
 import { findMarked, freezeTree, killTree, thawTree, type Tree } from './process-tree.ts'
 
@@ -50,7 +50,7 @@ export function createProcessMachines(options: ProcessMachinesOptions): Machines
     const disk = diskOf(options, vm.name)
     mkdirSync(disk, { recursive: true })
     await endLeftovers(disk)
-    const metadata = await startMetadataServer({ ...options, describe: vm.describe })
+    const metadata = await startMetadataServer({ ...options, ...vm })
     const output = openSync(join(disk, 'agent.log'), 'a')
     const [program = '', ...args] = options.command
     const child = spawn(program, args, {
@@ -134,16 +134,23 @@ export function createProcessMachines(options: ProcessMachinesOptions): Machines
     stop,
     kill,
     isAlive: (name) => running.has(name),
-    freeze: (name) => withTree(name, freezeTree),
-    thaw: (name) => withTree(name, thawTree),
-    killAgent(name) {
-      running.get(name)?.child.kill('SIGKILL')
-    },
-    killPod(name, hostname) {
-      const marks = [containerMark(diskOf(options, name)), `HOSTNAME=${hostname}\0`]
-      const found = findMarked(marks)
-      for (const pid of found) killIfThere(pid)
-      return found.length > 0
+    faults: {
+      freeze: (name) => withTree(name, freezeTree),
+      thaw: (name) => withTree(name, thawTree),
+      killAgent(name) {
+        running.get(name)?.child.kill('SIGKILL')
+        return `the agent of ${name} is dead; it was the VM's first process, so the VM goes with it`
+      },
+      killDocker: () => cannot('no Docker Engine'),
+      killPod(name, hostname) {
+        const marks = [containerMark(diskOf(options, name)), `HOSTNAME=${hostname}\0`]
+        const found = findMarked(marks)
+        for (const pid of found) killIfThere(pid)
+        return found.length > 0
+      },
+      impair: async (_name, { kind }) =>
+        cannot(kind === 'full disk' ? 'no disk of its own' : 'no network of its own'),
+      heal: async () => false,
     },
     deleteDisk: (name) => rm(diskOf(options, name), { recursive: true, force: true }),
     onExit(listener) {
@@ -153,6 +160,12 @@ export function createProcessMachines(options: ProcessMachinesOptions): Machines
       await Promise.all([...running.keys()].map(kill))
     },
   }
+}
+
+function cannot(what: string): never {
+  throw new CannotCause(
+    `a VM has ${what} here: it is a group of processes. VMs of namespaces with Docker can do it; npm run setup:linux says what they need`,
+  )
 }
 
 function diskOf({ dir }: ProcessMachinesOptions, name: string): string {

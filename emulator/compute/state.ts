@@ -4,6 +4,7 @@
 
 import { createHash } from 'node:crypto'
 import { formatTime } from '#shared/time.ts'
+import type { AddressPlan } from './address-plan.ts'
 
 export const API_ROOT = 'https://www.googleapis.com/compute/v1/'
 
@@ -178,6 +179,8 @@ export interface Operation extends Named {
 }
 
 export interface ComputeState {
+  /** Whose addresses stand in it; absent in what older versions saved. */
+  plan?: AddressPlan
   /** The next resource gets this number in its id. */
   counter: number
   /** The last host number that a VM got; see addressing.ts. */

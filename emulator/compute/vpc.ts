@@ -7,6 +7,8 @@ import { Hono } from 'hono'
 import { readBody } from './read-body.ts'
 
 export interface Vpc {
+  /** Health checks come from this address of this machine; undefined: it does not matter. */
+  proberAddress?: string
   /** `127.0.0.1:34567`, or undefined when nothing listens there. */
   lookup(address: string): string | undefined
   register(route: { owner: string; address: string; to: string }): void
@@ -16,6 +18,15 @@ export interface Vpc {
   routes(): { owner: string; address: string; to: string }[]
   /** PUT and DELETE /vpc/routes, GET /vpc/route?address=…, GET /vpc/routes. */
   app: Hono
+}
+
+/** The VPC of VMs with a network of their own: every address is where it says. `prober`: see Vpc. */
+export function createRoutedVpc(prober: string): Vpc {
+  return {
+    ...createVpc(),
+    proberAddress: prober,
+    lookup: (address) => address.replace(/^.*>/, '').replace(/\/\w+$/, ''),
+  }
 }
 
 const ADDRESS = /^(?:[\d.]+>)?[\d.]+:\d+\/(?:tcp|udp)$/

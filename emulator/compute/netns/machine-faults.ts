@@ -1,0 +1,139 @@
+// What can go wrong with a VM of namespaces: its clock, its processes, its network, its disk.
+
+import { readFileSync } from 'node:fs'
+import type { Impairment, MachineFaults } from '../machines.ts'
+import { freezeCgroup, processesOf } from './cgroups.ts'
+import { attempt, nft, run } from './run.ts'
+import { runInVm, type Running } from './running.ts'
+import type { Slot } from './slots.ts'
+import { linkOf } from './vpc-namespace.ts'
+
+export function createNetnsFaults(
+  slot: Slot,
+  find: (name: string) => Running | undefined,
+): MachineFaults {
+  const impaired = new Set<Running>()
+  const need = (name: string): Running => {
+    const machine = find(name)
+    if (machine) return machine
+    throw new Error(`${name} does not run`)
+  }
+
+  return {
+    freeze: (name) => freezeCgroup(need(name).cgroup, true),
+    thaw: (name) => freezeCgroup(need(name).cgroup, false),
+    killAgent(name) {
+      killUnit(need(name), 'agent/main.ts')
+      return `the agent of ${name} is dead; its VM starts it again`
+    },
+    killDocker(name) {
+      killUnit(need(name), 'dockerd')
+      return `the Docker Engine of ${name} is dead; its VM starts it again`
+    },
+    killPod(name, hostname) {
+      const found = processesOf(`${need(name).cgroup}/pods`).filter((pid) =>
+        `\0${fileOf(pid, 'environ')}`.includes(`\0HOSTNAME=${hostname}\0`),
+      )
+      for (const pid of found) killIfThere(pid)
+      return found.length > 0
+    },
+    async impair(name, what) {
+      const machine = need(name)
+      impaired.add(machine)
+      await impair(slot, machine, what)
+    },
+    async heal(name) {
+      const machine = find(name)
+      if (!machine || !impaired.delete(machine)) return false
+      await undo(slot, machine)
+      return true
+    },
+  }
+}
+
+/** The process of the VM itself (not of a container) whose command line has this word. */
+function killUnit({ cgroup }: Running, word: string): void {
+  for (const pid of processesOf(`${cgroup}/daemon`)) {
+    const [program = '', script = ''] = fileOf(pid, 'cmdline').split('\0')
+    if (program.endsWith(word) || script.endsWith(word)) killIfThere(pid)
+  }
+}
+
+async function impair(slot: Slot, machine: Running, what: Impairment): Promise<void> {
+  const link = linkOf(machine.network)
+  const { name } = slot
+  if (what.kind === 'full disk') {
+    runInVm(machine, ['fallocate', '-l', `${freeBytes(machine)}`, FILLER])
+    return
+  }
+  if (what.kind === 'delay') {
+    await run('tc', [
+      '-n',
+      name,
+      'qdisc',
+      'replace',
+      'dev',
+      link,
+      'root',
+      'netem',
+      'delay',
+      `${what.ms}ms`,
+    ])
+    return
+  }
+  if (what.kind === 'loss') {
+    const chain = `loses_${link}`
+    await nft(
+      `add chain ip vpc ${chain}
+flush chain ip vpc ${chain}
+add rule ip vpc ${chain} numgen random mod 100 < ${what.percent} drop
+add element ip vpc loses { ${link} : jump ${chain} }
+`,
+      name,
+    )
+    return
+  }
+  const sets = {
+    both: ['cannot_send', 'cannot_receive'],
+    send: ['cannot_send'],
+    receive: ['cannot_receive'],
+  }[what.direction]
+  await nft(sets.map((set) => `add element ip vpc ${set} { ${link} }\n`).join(''), name)
+}
+
+const FILLER = '/run/stateful/filler'
+
+async function undo(slot: Slot, machine: Running): Promise<void> {
+  const link = linkOf(machine.network)
+  const { name } = slot
+  for (const set of ['cannot_send', 'cannot_receive', 'loses']) {
+    await attempt(nft(`delete element ip vpc ${set} { ${link} }\n`, name))
+  }
+  await attempt(nft(`delete chain ip vpc loses_${link}\n`, name))
+  await attempt(run('tc', ['-n', name, 'qdisc', 'del', 'dev', link, 'root']))
+  await attempt(Promise.resolve().then(() => runInVm(machine, ['rm', '-f', FILLER])))
+}
+
+function freeBytes(machine: Running): number {
+  const [, bytes = '0'] = runInVm(machine, ['df', '--output=avail', '-B1', '/run/stateful']).split(
+    '\n',
+  )
+  return Number(bytes)
+}
+
+function fileOf(pid: number, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'latin1')
+  } catch {
+    // It has gone meanwhile.
+    return ''
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has gone meanwhile: that is what is wanted.
+  }
+}
