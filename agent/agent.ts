@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { AGENT_PORT } from '#shared/api/agent-wire.ts'
 import type { DesiredState } from '#shared/api/agent-wire.ts'
 import { conditionOf } from '#shared/api/conditions.ts'
-import { INSTANCE_ID_ANNOTATION } from '#shared/api/node.ts'
+import { INSTANCE_ID_ANNOTATION, NODE_SHUTDOWN_MESSAGE } from '#shared/api/node.ts'
 import type { Service } from '#shared/api/service.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { AddressPool } from './network/address-pool.ts'
 import type { Address, Network } from './network/network.ts'
+import { createAnswers } from './node/answer.ts'
 import { createApiClient } from './node/api-client.ts'
 import { allocatableOf } from './node/capacity.ts'
 import { drain, shuttingDown } from './node/drain.ts'
@@ -21,7 +22,7 @@ import { listenForWakeUps } from './node/wake-ups.ts'
 import type { NodeContext } from './pods/node-context.ts'
 import { configurationOf, Pods } from './pods/pods.ts'
 import type { Runtime } from './runtime/runtime.ts'
-import { startServer } from './server/server.ts'
+import { checkHealth, startServer } from './server/server.ts'
 
 export interface AgentOptions {
   facts: VmFacts
@@ -82,8 +83,20 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   })
   if (!network.hasPodAddresses) await network.openNodePort(AGENT_PORT, server.address)
 
+  const answer = createAnswers({
+    check: async () => {
+      if (isDraining) throw new Error(NODE_SHUTDOWN_MESSAGE)
+      await checkHealth(runtime)
+    },
+    tell: (annotations) => tellNode(options, reporter, isDraining, annotations),
+  })
   const sync = new Sync({
-    read: () => api.desired(),
+    read: async () => {
+      const desired = await api.desired()
+      // Before anything that may take its time.
+      void answer(desired.node)
+      return desired
+    },
     apply: async (desired) => {
       const isFirst = current === undefined
       current = desired
@@ -181,9 +194,11 @@ async function tellNode(
   options: AgentOptions,
   reporter: Reporter,
   isDraining: boolean,
+  annotations: Record<string, string> = {},
 ): Promise<void> {
   const { facts, runtime, stateDir, now } = options
   const node = await makeNode(facts, runtime, stateDir, now())
+  Object.assign((node.metadata.annotations ??= {}), annotations)
   reporter.tellNode(isDraining ? shuttingDown(node) : node)
 }
 

@@ -91,7 +91,7 @@ async function answer(
   if (request.method !== 'GET') throw new HttpError(405, 'method not allowed')
   if (what === 'healthz') {
     if (options.isDraining()) throw new HttpError(503, NODE_SHUTDOWN_MESSAGE)
-    await healthy(options.runtime)
+    await checkHealth(options.runtime)
     response.end('ok')
     return
   }
@@ -137,7 +137,8 @@ function upgrade(options: ServerOptions, upgrades: Upgrades, asked: Upgrade): vo
 }
 
 /** The runtime answers in time: what a load balancer must know before it sends traffic here. */
-async function healthy(runtime: Runtime): Promise<void> {
+/** A round trip to the container runtime. Rejects with HttpError 503 when it does not work. */
+export async function checkHealth(runtime: Runtime): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new HttpError(503, 'the runtime does not answer')), HEALTH_MS)

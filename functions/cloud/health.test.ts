@@ -12,6 +12,7 @@ import { keyOf } from '#shared/key.ts'
 import type { Store } from '#shared/ports/store.ts'
 import { StatusError } from '#shared/status.ts'
 import { formatTime } from '#shared/time.ts'
+import { aPod } from '#test/support/objects.ts'
 import { createLiveViews } from '../cluster/create-live-views.ts'
 import type { LiveView } from '../cluster/live-view.ts'
 import { createCloud, type Cloud } from './cloud.ts'
@@ -183,6 +184,33 @@ describe('a VM that has been unwell', () => {
     await clock.advance(minutes * 60_000)
     await cloud.handle(CLUSTER)
   }
+
+  test.each([
+    { leaving: true, seconds: 29, anew: false },
+    { leaving: true, seconds: 30, anew: true },
+    // Nobody waits for it.
+    { leaving: false, seconds: 60, anew: false },
+  ])(
+    'for $seconds s while a pod with a disk leaves it ($leaving) is made anew: $anew',
+    async ({ leaving, seconds, anew }) => {
+      const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }]
+      const pod = aPod('db-0', {
+        node: vm,
+        spec: { volumes },
+        meta: leaving ? { deletionTimestamp: formatTime(clock.now()) } : {},
+      })
+      await live.commit({
+        id: 'pod',
+        cause: { actor: 'test', verb: 'create' },
+        writes: [{ key: keyOf('pods', 'default', 'db-0'), object: pod, expect: null }],
+      })
+      await putNode(vm)
+      await look(false, false)
+      await clock.advance(seconds * 1000 - INTERVAL_SECONDS * 1000)
+      await cloud.handle(CLUSTER)
+      expect(wasMadeAnew()).toBe(anew)
+    },
+  )
 
   const wasMadeAnew = (): boolean => compute.calls.includes(`deleteInstance ${vm}`)
 

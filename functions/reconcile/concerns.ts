@@ -5,7 +5,7 @@ import type { ConfigMap, Secret } from '#shared/api/config.ts'
 import type { EndpointSlice } from '#shared/api/endpoint-slice.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import type { NodePool } from '#shared/api/node-pool.ts'
-import type { Node } from '#shared/api/node.ts'
+import { ASKED_ANNOTATION, type Node } from '#shared/api/node.ts'
 import { conditionOf } from '#shared/api/conditions.ts'
 import type { Pod } from '#shared/api/pod.ts'
 import { OWNER_ANNOTATION, REPOSITORIES } from '#shared/api/repository.ts'
@@ -133,7 +133,11 @@ function addNode(
   after: Node | undefined,
 ): void {
   const { name } = splitKey(key)
-  if (!after || (before && !isEqual(before.spec, after.spec))) concerns.nodes.add(name)
+  const asked = (node: Node | undefined): string | undefined =>
+    node?.metadata.annotations?.[ASKED_ANNOTATION]
+  const isAsked = asked(after) !== undefined && asked(before) !== asked(after)
+  const hasNewSpec = before !== undefined && after && !isEqual(before.spec, after.spec)
+  if (!after || hasNewSpec || isAsked) concerns.nodes.add(name)
   const ready = (node: Node | undefined): string | undefined =>
     node && conditionOf(node, 'Ready')?.status
   concerns.cloud ||= ready(before) !== ready(after)

@@ -49,6 +49,13 @@ export interface NodeStatus {
 /** Annotation: the VM's incarnation, `<instance id>`; a new VM of the same name has another. */
 export const INSTANCE_ID_ANNOTATION = 'wherry.dev/instance-id'
 
+/**
+ * Annotations: since when the agent is asked whether it lives, because its VM fails its health check
+ * (RFC 3339), and the agent's answer: the same time. Both of one incarnation of the VM.
+ */
+export const ASKED_ANNOTATION = 'wherry.dev/asked-at'
+export const ANSWERED_ANNOTATION = 'wherry.dev/answered-at'
+
 /** What an agent says in Ready=False (KubeletNotReady) when its VM was told to shut down; kubelet's words. */
 export const NODE_SHUTDOWN_MESSAGE = 'node is shutting down'
 

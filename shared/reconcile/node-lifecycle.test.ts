@@ -3,13 +3,19 @@ import { Brain, podsOf } from '#test/support/brain.ts'
 import { aNode, aPod } from '#test/support/objects.ts'
 import type { PodOptions } from '#test/support/objects.ts'
 import { conditionOf, withCondition } from '../api/conditions.ts'
-import { INSTANCE_ID_ANNOTATION, NODE_SHUTDOWN_MESSAGE } from '../api/node.ts'
+import {
+  ANSWERED_ANNOTATION,
+  ASKED_ANNOTATION,
+  INSTANCE_ID_ANNOTATION,
+  NODE_SHUTDOWN_MESSAGE,
+} from '../api/node.ts'
 import type { Node } from '../api/node.ts'
 import { NODE_POOL_LABEL } from '../api/node-pool.ts'
 import type { NodePool, PoolInstance } from '../api/node-pool.ts'
 import { keyOf } from '../key.ts'
 import { nodeLifecycleReconciler } from './node-lifecycle.ts'
 import { podGcReconciler } from './pod-gc.ts'
+import { ANSWER_AGAIN_MS, ANSWER_MS, ASK_AGAIN_MS, DISPUTE_MS } from './suspicion.ts'
 
 function node(name: string): Node {
   const plain = aNode(name, { labels: { [NODE_POOL_LABEL]: 'pool' } })
@@ -39,7 +45,16 @@ function pool(instances: Record<string, Partial<PoolInstance>>): NodePool {
 
 const NAMES = ['a', 'b', 'c']
 
+/** The VMs are so for longer than an agent may take to answer that it lives; none does. */
 function brainWith(instances: Record<string, Partial<PoolInstance>>, pod: PodOptions = {}): Brain {
+  const brain = askedBrain(instances, pod)
+  brain.wait(ANSWER_MS / 1000)
+  brain.settle()
+  return brain
+}
+
+/** The VMs are so since now. */
+function askedBrain(instances: Record<string, Partial<PoolInstance>>, pod: PodOptions = {}): Brain {
   const brain = new Brain([nodeLifecycleReconciler, podGcReconciler])
   brain.put(pool({ a: {}, b: {}, c: {} }), ...NAMES.map(node))
   brain.put(...NAMES.map((name) => aPod(`on-${name}`, { node: name, phase: 'Running', ...pod })))
@@ -62,7 +77,7 @@ function nodeIn(brain: Brain, name: string): Node | undefined {
 
 function taints(brain: Brain, name: string): string[] {
   return (nodeIn(brain, name)?.spec.taints ?? []).map(
-    ({ key, effect }) => `${key.slice('node.kubernetes.io/'.length)}:${effect}`,
+    ({ key, effect }) => `${key.slice(key.indexOf('/') + 1)}:${effect}`,
   )
 }
 
@@ -72,6 +87,7 @@ function ready(brain: Brain, name: string): string | undefined {
 }
 
 const UNREACHABLE = ['unreachable:NoSchedule', 'unreachable:NoExecute']
+const UNWELL = 'health-check-failing:NoSchedule'
 const cases: {
   when: string
   instances: Record<string, Partial<PoolInstance>>
@@ -119,28 +135,28 @@ const cases: {
     instances: { a: { isHealthy: false }, b: {}, c: {} },
     pods: ['a*', 'b', 'c'],
     ready: 'Unknown',
-    taints: UNREACHABLE,
+    taints: [UNWELL, ...UNREACHABLE],
   },
   {
     when: 'most VMs fail their health checks at once: nobody is evicted',
     instances: { a: { isHealthy: false }, b: { isHealthy: false }, c: {} },
     pods: ['a', 'b', 'c'],
     ready: 'Unknown',
-    taints: ['unreachable:NoSchedule'],
+    taints: [UNWELL, 'unreachable:NoSchedule'],
   },
   {
     when: 'all VMs fail their health checks: there is nowhere to go',
     instances: { a: { isHealthy: false }, b: { isHealthy: false }, c: { isHealthy: false } },
     pods: ['a', 'b', 'c'],
     ready: 'Unknown',
-    taints: ['unreachable:NoSchedule'],
+    taints: [UNWELL, 'unreachable:NoSchedule'],
   },
   {
     when: 'it fails its health check and the others are off: there is nowhere to go',
     instances: { a: { isHealthy: false }, b: { status: 'TERMINATED' }, c: { status: 'STOPPED' } },
     pods: ['a'],
     ready: 'Unknown',
-    taints: ['unreachable:NoSchedule'],
+    taints: [UNWELL, 'unreachable:NoSchedule'],
   },
   {
     when: 'most VMs are stopped: that is known, and no brake',
@@ -285,6 +301,171 @@ describe('a node', () => {
     brain.put(pool({}), aNode('mine'))
     brain.settle()
     expect(ready(brain, 'mine')).toBe('True')
+  })
+})
+
+/** As the agent of a VM reports: it lives, and answers what it was asked. */
+function answer(brain: Brain, name: string): void {
+  brain.update<Node>(keyOf('nodes', '', name), (old) => {
+    const { annotations = {} } = old.metadata
+    const asked = annotations[ASKED_ANNOTATION]
+    if (asked === undefined) throw new Error(`${name} was not asked`)
+    return {
+      ...old,
+      metadata: { ...old.metadata, annotations: { ...annotations, [ANSWERED_ANNOTATION]: asked } },
+    }
+  })
+  brain.settle()
+}
+
+describe('a node whose VM fails its health check', () => {
+  const failing = () => askedBrain({ a: { isHealthy: false }, b: {}, c: {} }, { ready: true })
+  const podReady = (brain: Brain) =>
+    podsOf(brain).map((pod) => conditionOf(pod, 'Ready')?.status === 'True')
+  const seconds = (ms: number): number => ms / 1000
+
+  test('gets no traffic at once, and its agent is asked; its pods stay so long', () => {
+    const brain = failing()
+    expect(pods(brain)).toEqual(NAMES)
+    expect(podReady(brain)).toEqual([false, true, true])
+    expect(ready(brain, 'a')).toBe('Unknown')
+    expect(taints(brain, 'a')).toEqual([UNWELL, 'unreachable:NoSchedule'])
+    expect(brain.dueAtMs).toBe(brain.now + ANSWER_MS)
+    brain.wait(seconds(ANSWER_MS) - 1)
+    expect(brain.settle().commits).toBe(0)
+    brain.wait(1)
+    brain.settle()
+    expect(pods(brain)).toEqual(['a*', 'b', 'c'])
+  })
+
+  test('keeps its pods when its agent answers, takes no new ones, and is asked again', () => {
+    const brain = failing()
+    answer(brain, 'a')
+    expect(ready(brain, 'a')).toBe('True')
+    expect(taints(brain, 'a')).toEqual([UNWELL])
+    for (let asked = 0; asked < 3; asked++) {
+      brain.wait(seconds(ASK_AGAIN_MS))
+      brain.settle()
+      // The next answer is still to come: the one before counts.
+      expect(ready(brain, 'a')).toBe('True')
+      answer(brain, 'a')
+      expect(pods(brain)).toEqual(NAMES)
+    }
+  })
+
+  test('loses its pods when its agent does not answer any more', () => {
+    const brain = failing()
+    answer(brain, 'a')
+    brain.wait(seconds(ASK_AGAIN_MS))
+    brain.settle()
+    brain.wait(seconds(ANSWER_AGAIN_MS) - 1)
+    expect(brain.settle().commits).toBe(0)
+    brain.wait(1)
+    brain.settle()
+    expect(pods(brain)).toEqual(['a*', 'b', 'c'])
+  })
+
+  test('loses its pods after five minutes, whatever its agent says', () => {
+    const brain = failing()
+    answer(brain, 'a')
+    for (let passed = 0; passed + ASK_AGAIN_MS < DISPUTE_MS; passed += ASK_AGAIN_MS) {
+      expect(pods(brain)).toEqual(NAMES)
+      brain.wait(seconds(ASK_AGAIN_MS))
+      brain.settle()
+      answer(brain, 'a')
+    }
+    brain.wait(seconds(ASK_AGAIN_MS))
+    brain.settle()
+    expect(pods(brain)).toEqual(['a*', 'b', 'c'])
+  })
+
+  test('is believed again when the answer comes late: what still runs there stays', () => {
+    const brain = brainWith({ a: { isHealthy: false }, b: {}, c: {} }, { ready: true })
+    expect(ready(brain, 'a')).toBe('Unknown')
+    answer(brain, 'a')
+    expect(ready(brain, 'a')).toBe('True')
+    expect(taints(brain, 'a')).toEqual([UNWELL])
+  })
+
+  test.each([
+    { passed: 20, is: 'True', taints: [UNWELL] },
+    { passed: 90, is: 'Unknown', taints: [UNWELL, 'unreachable:NoSchedule'] },
+  ])('is asked anew when it fails again $passed s later', ({ passed, is, taints: expected }) => {
+    const brain = failing()
+    answer(brain, 'a')
+    const asked = () => nodeIn(brain, 'a')?.metadata.annotations?.[ASKED_ANNOTATION]
+    const first = asked()
+    brain.put(pool({ a: {}, b: {}, c: {} }))
+    brain.settle()
+    expect(taints(brain, 'a')).toEqual([])
+    brain.wait(passed)
+    brain.put(pool({ a: { isHealthy: false }, b: {}, c: {} }))
+    brain.settle()
+    expect(asked()).not.toBe(first)
+    // What it said just now still counts.
+    expect(ready(brain, 'a')).toBe(is)
+    expect(taints(brain, 'a')).toEqual(expected)
+    expect(pods(brain)).toEqual(NAMES)
+  })
+
+  test('whose agent answers does not count as failing: another one that is silent is evicted', () => {
+    const brain = askedBrain({
+      a: { isHealthy: false },
+      b: { isHealthy: false },
+      c: { isHealthy: false },
+    })
+    answer(brain, 'a')
+    answer(brain, 'b')
+    brain.wait(seconds(ANSWER_MS))
+    brain.settle()
+    expect(pods(brain)).toEqual(['a', 'b', 'c*'])
+  })
+
+  test('in a zone that fails as a whole is evicted while another zone is well', () => {
+    const inZone = (name: string, zone: string): Node => {
+      const plain = node(name)
+      const labels = { ...plain.metadata.labels, 'topology.kubernetes.io/zone': zone }
+      return { ...plain, metadata: { ...plain.metadata, labels } }
+    }
+    const brain = new Brain([nodeLifecycleReconciler])
+    const names = ['a', 'b', 'c', 'd']
+    brain.put(pool(Object.fromEntries([...names, 'e'].map((name) => [name, {}]))))
+    brain.put(...names.map((name) => inZone(name, 'z-1')), inZone('e', 'z-2'))
+    brain.put(...names.map((name) => aPod(`on-${name}`, { node: name, phase: 'Running' })))
+    brain.settle()
+    const failingNow = (which: string[]): void => {
+      brain.put(
+        pool({
+          ...Object.fromEntries([...names, 'e'].map((name) => [name, {}])),
+          ...Object.fromEntries(which.map((name) => [name, { isHealthy: false }])),
+        }),
+      )
+      brain.settle()
+      brain.wait(10)
+      brain.settle()
+    }
+    failingNow(['a', 'b', 'c'])
+    expect(pods(brain)).toEqual(names)
+    failingNow(names)
+    expect(pods(brain)).toEqual(names.map((name) => `${name}*`))
+  })
+})
+
+describe('a pod that alone may write', () => {
+  const disk: PodOptions = {
+    spec: { volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }] },
+  }
+
+  test.each([
+    { vm: { status: 'STOPPED' }, left: ['b', 'c'] },
+    { vm: { status: 'TERMINATED' }, left: ['b', 'c'] },
+    { vm: { id: '2' }, left: ['b', 'c'] },
+    // Its memory is kept: it goes on where it was.
+    { vm: { status: 'SUSPENDED' }, left: ['a*', 'b', 'c'] },
+    { vm: { status: 'REPAIRING' }, left: ['a*', 'b', 'c'] },
+    { vm: { isHealthy: false }, left: ['a*', 'b', 'c'] },
+  ])('stays on record until its VM ($vm) is certainly off', ({ vm, left }) => {
+    expect(pods(brainWith({ a: vm, b: {}, c: {} }, disk))).toEqual(left)
   })
 })
 

@@ -1,24 +1,27 @@
 // What becomes of a Node when its VM changes, and of the pods on it. A VM cannot report its own death;
 // the cloud can, and what it knows is in NodePool.status.instances (vm-state.ts). So nothing is waited
 // for here: a VM that is stopped, deleted or replaced has no running containers, and its pods are
-// replaced at once. Where only a health check speaks, pods are asked to go, with a brake for when many
-// speak at once.
+// replaced at once. Where only a health check speaks, traffic leaves at once, and pods are asked to go
+// when the agent is silent too (suspicion.ts), with a brake for when many are (disruption.ts).
 // Taints and their evictions: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
 
 import { conditionOf, withCondition } from '../api/conditions.ts'
 import type { Condition } from '../api/meta.ts'
-import type { Node, Taint } from '../api/node.ts'
+import { ASKED_ANNOTATION, type Node, type Taint } from '../api/node.ts'
 import { NODE_POOL_LABEL, type NodePool } from '../api/node-pool.ts'
 import type { Pod } from '../api/pod.ts'
 import { keyOf, splitKey } from '../key.ts'
 import type { Key } from '../key.ts'
 import { formatTime } from '../time.ts'
 import type { Reader } from '../view/reader.ts'
-import { deleteAtOnce } from './delete.ts'
+import { deleteAtOnce, deletePolitely } from './delete.ts'
 import { evictAll, evictions } from './node-evictions.ts'
 import { IN_SYNC } from './outcome.ts'
 import type { EventDraft, ObservedChange, Outcome, PlannedWrite, Reconciler } from './outcome.ts'
-import { isEvictionBraked, isShuttingDown, NODE_POOLS, vmState, type VmState } from './vm-state.ts'
+import { isEvictionBraked, zoneOf } from './disruption.ts'
+import { isFenced, isSingleWriter } from './fence.ts'
+import { HEALTH_CHECK_FAILING, suspicionOf, type Suspicion } from './suspicion.ts'
+import { isShuttingDown, NODE_POOLS, vmState, type VmState } from './vm-state.ts'
 
 /** While the brake is on, how soon it is looked whether other nodes are well again. */
 const BRAKE_RECHECK_MS = 10_000
@@ -45,18 +48,41 @@ function wakes({ key, before, after }: ObservedChange, reader: Reader): Key[] {
   return node ? [keyOf('nodes', '', node)] : []
 }
 
+/** What is known of a Node's VM, and what is made of it. */
+interface Verdict {
+  vm: VmState
+  /** Of a VM that fails its health check. */
+  suspicion: Suspicion | undefined
+  /** It fails its health check, and its agent has said that it lives: it is believed. */
+  isBelieved: boolean
+  isBraked: boolean
+  /** Its pods are asked to go. */
+  isLost: boolean
+}
+
+function judge(reader: Reader, node: Node, now: number): Verdict {
+  const vm = vmState(reader, node)
+  const suspicion = vm.is === 'suspect' ? suspicionOf(node, now) : undefined
+  const isBelieved = suspicion?.is === 'answered'
+  const isBraked =
+    suspicion !== undefined && !isBelieved && isEvictionBraked(reader, zoneOf(node), now)
+  const isLost = vm.is === 'leaving' || (suspicion?.is === 'silent' && !isBraked)
+  return { vm, suspicion, isBelieved, isBraked, isLost }
+}
+
 function reconcile(reader: Reader, key: Key, now: number): Outcome {
   const node = reader.get(key) as Node | undefined
   if (!node || node.metadata.deletionTimestamp) return IN_SYNC
-  const vm = vmState(reader, node)
+  const verdict = judge(reader, node, now)
+  const { vm, suspicion, isBelieved, isBraked, isLost } = verdict
   if (vm.is === 'gone') return remove(key, node, vm.why)
-  const isBraked = vm.is === 'suspect' && isEvictionBraked(reader)
-  const next = withVmState(node, vm, { isBraked, now })
+  const next = withVerdict(node, verdict, now)
   const pods = reader.podsOnNode(node.metadata.name) as readonly Pod[]
-  const off: PlannedWrite[] = vm.is === 'off' ? pods.flatMap((pod) => deleteAtOnce(pod, now)) : []
-  // Whoever does not answer the health check answers nobody else.
-  const deaf = vm.is === 'suspect' && !isBraked ? pods.map((pod) => notReady(pod, now)) : pods
-  const evicted = evict(vm, isBraked, { next, pods: deaf, now })
+  const off = vm.is === 'off' ? pods.flatMap((pod) => removal(reader, node, pod, now)) : []
+  // Whoever does not answer the health check answers nobody else, unless he says so.
+  const isDeaf = vm.is === 'suspect' && !isBraked && !isBelieved
+  const deaf = isDeaf ? pods.map((pod) => notReady(pod, now)) : pods
+  const evicted = vm.is === 'off' ? IN_SYNC : evict(isLost, { next, pods: deaf, now })
   const told = deaf.filter((pod, index) => pod !== pods[index])
   // A pod that goes as well is written once, with both.
   const writes: PlannedWrite[] = [
@@ -65,25 +91,36 @@ function reconcile(reader: Reader, key: Key, now: number): Outcome {
     ...off,
     ...evicted.writes,
   ]
-  const requeueAtMs = isBraked ? now + BRAKE_RECHECK_MS : evicted.requeueAtMs
+  const requeueAtMs = earliest(
+    isBraked ? now + BRAKE_RECHECK_MS : evicted.requeueAtMs,
+    suspicion?.nextAtMs,
+  )
   return {
     writes,
     ...(requeueAtMs === undefined ? {} : { requeueAtMs }),
     events: [...readyEvents(node, next), ...told.map(notReadyEvent), ...(evicted.events ?? [])],
     decisions:
-      isBraked || vm.is === 'off'
-        ? [{ key, by: 'node-lifecycle', text: describe(vm, isBraked, off.length) }]
+      suspicion || vm.is === 'off'
+        ? [{ key, by: 'node-lifecycle', text: describe(verdict, off.length) }]
         : [],
   }
 }
 
+/** A pod of a VM that does not run: at once, unless it alone may write and the VM might go on. */
+function removal(reader: Reader, node: Node, pod: Pod, now: number): PlannedWrite[] {
+  const isSafe = !isSingleWriter(pod) || isFenced(reader, { node: node.metadata.name })
+  return isSafe ? deleteAtOnce(pod, now) : deletePolitely(pod, now)
+}
+
+function earliest(...times: (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined)
+  return known.length > 0 ? Math.min(...known) : undefined
+}
+
 function evict(
-  vm: VmState,
-  isBraked: boolean,
+  isLost: boolean,
   { next, pods, now }: { next: Node; pods: readonly Pod[]; now: number },
 ): Outcome {
-  if (vm.is === 'off') return IN_SYNC
-  const isLost = vm.is === 'leaving' || (vm.is === 'suspect' && !isBraked)
   return isLost ? evictAll(pods, now) : evictions(next, pods, now)
 }
 
@@ -110,6 +147,7 @@ const PRESSURES: ReadonlyMap<string, string> = new Map([
   ['DiskPressure', 'node.kubernetes.io/disk-pressure'],
   ['PIDPressure', 'node.kubernetes.io/pid-pressure'],
   ['NetworkUnavailable', 'node.kubernetes.io/network-unavailable'],
+  [HEALTH_CHECK_FAILING, 'wherry.dev/health-check-failing'],
 ])
 
 const OURS: ReadonlySet<string> = new Set([
@@ -119,12 +157,8 @@ const OURS: ReadonlySet<string> = new Set([
   ...PRESSURES.values(),
 ])
 
-function withVmState(
-  node: Node,
-  vm: VmState,
-  { isBraked, now }: { isBraked: boolean; now: number },
-): Node {
-  const conditions = readyConditions(node, vm, now)
+function withVerdict(node: Node, verdict: Verdict, now: number): Node {
+  const conditions = conditionsOf(node, verdict, now)
   const ready = conditionOf({ status: { conditions } }, 'Ready')?.status
   const wanted: Taint[] = []
   const taint = (key: string, effect: Taint['effect']): void => {
@@ -133,21 +167,61 @@ function withVmState(
   }
   if (node.spec.unschedulable) taint('node.kubernetes.io/unschedulable', 'NoSchedule')
   for (const [type, key] of PRESSURES) {
-    if (conditionOf(node, type)?.status === 'True') taint(key, 'NoSchedule')
+    if (conditionOf({ status: { conditions } }, type)?.status === 'True') taint(key, 'NoSchedule')
   }
   if (ready !== 'True') {
     const key = `node.kubernetes.io/${ready === 'Unknown' ? 'unreachable' : 'not-ready'}`
     taint(key, 'NoSchedule')
+    const isUndecided = verdict.isBraked || verdict.suspicion?.is === 'asked'
     // A node that has not said anything yet has nothing to evict.
-    if (ready !== undefined && !isBraked) taint(key, 'NoExecute')
+    if (ready !== undefined && !isUndecided) taint(key, 'NoExecute')
   }
   const taints = [...(node.spec.taints ?? []).filter((each) => !OURS.has(each.key)), ...wanted]
   const { taints: _, ...spec } = node.spec
   return {
     ...node,
+    metadata: withQuestion(node, verdict.suspicion),
     spec: taints.length > 0 ? { ...spec, taints } : spec,
     status: { ...node.status, conditions },
   }
+}
+
+/** The question to the agent. It stays when the check passes again, with the answer. */
+function withQuestion({ metadata }: Node, suspicion: Suspicion | undefined): Node['metadata'] {
+  const { askedAt } = suspicion ?? {}
+  if (!askedAt) return metadata
+  const annotations = { ...metadata.annotations, [ASKED_ANNOTATION]: askedAt }
+  return { ...metadata, annotations }
+}
+
+function conditionsOf(
+  node: Node,
+  { vm, suspicion, isBelieved }: Verdict,
+  now: number,
+): NonNullable<Node['status']>['conditions'] {
+  const old = readyConditions(node, isBelieved ? { is: 'fine' } : vm, now)
+  if (!suspicion) {
+    return old?.some(({ type }) => type === HEALTH_CHECK_FAILING)
+      ? withCondition(
+          old,
+          {
+            type: HEALTH_CHECK_FAILING,
+            status: 'False',
+            reason: 'HealthCheckPassing',
+            message: 'its VM passes its health check',
+          },
+          now,
+        )
+      : old
+  }
+  const message = isBelieved
+    ? 'its VM fails its health check, but its agent says that it lives'
+    : 'its VM fails its health check'
+  return withCondition(
+    old ?? [],
+    { type: HEALTH_CHECK_FAILING, status: 'True', reason: 'HealthCheckFailing', message },
+    now,
+  )
 }
 
 /** The agent says that it is ready; while its VM is off or suspect nobody believes that. */
@@ -197,9 +271,11 @@ function readyEvents(before: Node, after: Node): EventDraft[] {
   return [{ about: after, type: 'Normal', reason, message, source: SOURCE }]
 }
 
-function describe(vm: VmState, isBraked: boolean, removed: number): string {
+function describe({ vm, suspicion, isBraked }: Verdict, removed: number): string {
   const why = 'why' in vm ? vm.why : ''
-  return isBraked
-    ? `no eviction: ${why}, but so do most nodes or all of them`
-    : `not ready: ${why}; ${removed} pods removed`
+  if (isBraked) return `no eviction: ${why}, but so do most nodes or all of them`
+  if (suspicion?.is === 'asked') return `not ready: ${why}; its agent is asked whether it lives`
+  if (suspicion?.is === 'answered') return `no eviction: ${why}, but its agent says that it lives`
+  if (suspicion) return `not ready: ${why}, and its agent does not say that it lives`
+  return `not ready: ${why}; ${removed} pods removed`
 }

@@ -22,9 +22,6 @@ export type VmState =
   /** Unhealthy, by a health check only. */
   | { is: 'suspect'; why: string }
 
-/** Below this one of two that fail is no mass. */
-const MASS_MIN = 3
-
 export function vmState(reader: Reader, node: Node): VmState {
   const poolName = node.metadata.labels?.[NODE_POOL_LABEL]
   if (poolName === undefined) return unlessShutDown(node)
@@ -70,37 +67,6 @@ function unlessShutDown(node: Node): VmState {
 export function isShuttingDown(node: Node): boolean {
   const ready = conditionOf(node, 'Ready')
   return ready?.status === 'False' && ready.message === NODE_SHUTDOWN_MESSAGE
-}
-
-/** How many nodes are well, and how many fail a health check only. */
-function countNodes(reader: Reader): { well: number; suspect: number } {
-  let well = 0
-  let suspect = 0
-  for (const node of reader.list('nodes') as readonly Node[]) {
-    const { is } = vmState(reader, node)
-    if (is === 'suspect') suspect++
-    else if (is === 'fine') well++
-  }
-  return { well, suspect }
-}
-
-/** Many at once are more likely a fault of the checker or the network than of the VMs. */
-export function isMassFailure(reader: Reader): boolean {
-  const { well, suspect } = countNodes(reader)
-  return isMost(well, suspect)
-}
-
-/**
- * Pods stay where they are when many fail at once, and when no node is well: there is nowhere to go, and
- * where they are they may still serve.
- */
-export function isEvictionBraked(reader: Reader): boolean {
-  const { well, suspect } = countNodes(reader)
-  return isMost(well, suspect) || (well === 0 && suspect > 0)
-}
-
-function isMost(well: number, suspect: number): boolean {
-  return well + suspect >= MASS_MIN && suspect > well
 }
 
 /** A list that is stored never changes: one index of it serves every Node of the pool. */

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
+import { ANSWERED_ANNOTATION, ASKED_ANNOTATION } from '#shared/api/node.ts'
 import type { Container } from '#shared/api/pod.ts'
 import { createWorld, eventually, NODE, podOf, type World } from './world.ts'
 
@@ -84,6 +85,19 @@ describe('the agent', () => {
     })
     expect(node?.spec.providerID).toBe(`gce://test/us-central1-a/${NODE}`)
     expect(node?.status?.allocatable?.['cpu']).toBe('940m')
+  })
+
+  test('says that it lives when it is asked', async () => {
+    const question = '2026-11-22T12:00:00.000000Z'
+    await world.want(({ node }) => {
+      if (!node) throw new Error('no Node')
+      node.metadata.annotations = { ...node.metadata.annotations, [ASKED_ANNOTATION]: question }
+    })
+    await eventually('an answer', () =>
+      world.reports.some(
+        ({ node }) => node?.metadata.annotations?.[ANSWERED_ANNOTATION] === question,
+      ),
+    )
   })
 
   test('a pod that starts and becomes ready at once is one report', async () => {

@@ -2,7 +2,7 @@
 // a signed identity token, at the same moments, and as often; its containers only take time.
 
 import type { DesiredState, NodeEvent, NodeReport, PodReport } from '#shared/api/agent-wire.ts'
-import type { Node } from '#shared/api/node.ts'
+import { ANSWERED_ANNOTATION, ASKED_ANNOTATION, type Node } from '#shared/api/node.ts'
 import { NODE_POOL_LABEL } from '#shared/api/node-pool.ts'
 import type { Pod, PodStatus } from '#shared/api/pod.ts'
 import { fnv32 } from '#shared/hash.ts'
@@ -48,8 +48,12 @@ export class CloudVm {
   readonly #delayMs: number
   readonly #running = new Set<string>()
   readonly #stopping = new Set<string>()
+  readonly #told = new Map<string, PodStatus>()
   #news: News[]
   #isWoken = false
+  #answered = ''
+  /** How long each exchange with the API takes now (ms); Infinity: it hangs, or is cut off. */
+  link: () => number = () => 0
   #lookAtMs: number | undefined
 
   constructor(options: CloudVmOptions) {
@@ -62,11 +66,13 @@ export class CloudVm {
 
   /** A message came. */
   wake(): void {
+    if (this.link() === Infinity) return
     this.#isWoken = true
   }
 
   /** When it will act by itself; undefined: never. */
   get nextAtMs(): number | undefined {
+    if (this.link() === Infinity) return undefined
     const times = this.#news.map(({ atMs }) => atMs)
     if (this.#lookAtMs !== undefined) times.push(this.#lookAtMs)
     if (this.#isWoken) times.push(this.#options.now())
@@ -106,11 +112,25 @@ export class CloudVm {
       this.#lookAtMs = this.#options.now() + UNKNOWN_RETRY_MS
       return
     }
-    for (const pod of (body as DesiredState).pods) {
+    const { pods, node } = body as DesiredState
+    this.#answer(node)
+    for (const pod of pods) {
       const { uid, deletionTimestamp } = pod.metadata
       if (deletionTimestamp) this.#stop(pod)
       else if (!this.#running.has(uid)) this.#start(pod)
+      else if (isReady(node)) this.#compare(pod)
     }
+  }
+
+  /** As agent/node/answer.ts; on the way are the message, the read and the report. */
+  #answer(node: Node | undefined): void {
+    const asked = node?.metadata.annotations?.[ASKED_ANNOTATION] ?? ''
+    if (asked === this.#answered) return
+    this.#answered = asked
+    const answer = this.#node()
+    answer.metadata.annotations = { [ANSWERED_ANNOTATION]: asked }
+    const ms = this.link() + this.link() + this.link()
+    this.#news.push({ atMs: this.#options.now() + ms, uid: '', events: [], node: answer })
   }
 
   #start(pod: Pod): void {
@@ -123,7 +143,16 @@ export class CloudVm {
       ['Started', 'Started container web'],
     ].map(([reason = '', message = '']) => eventOf(pod, reason, message))
     const status = runningStatus(pod, this.#options.instance.internalIp, atMs)
+    this.#told.set(pod.metadata.uid, status)
     this.#news.push({ atMs, uid: pod.metadata.uid, events, pod: reportOf(pod, status) })
+  }
+
+  /** As the real reporter: what somebody else has changed is told again when this VM is believed. */
+  #compare(pod: Pod): void {
+    const { uid } = pod.metadata
+    const told = this.#told.get(uid)
+    if (!told || isReady(pod)) return
+    this.#news.push({ atMs: this.#options.now(), uid, events: [], pod: reportOf(pod, told) })
   }
 
   #stop(pod: Pod): void {
@@ -164,6 +193,11 @@ export class CloudVm {
       },
     }
   }
+}
+
+function isReady(object: Pod | Node | undefined): boolean {
+  const ready = object?.status?.conditions?.find(({ type }) => type === 'Ready')
+  return ready?.status === 'True'
 }
 
 function reportOf({ metadata }: Pod, status: PodStatus): PodReport {

@@ -23,6 +23,7 @@ import { CLUSTER_LABEL, POOL_LABEL } from '#functions/cloud/wishes.ts'
 import {
   composeCloud,
   composeReconcile,
+  composeSignals,
   composeSweep,
   type OnMessage,
   type Ports,
@@ -50,7 +51,7 @@ const MINUTE_MS = 60_000
 /** How long a VM takes from being asked for until its agent speaks. */
 const BOOT_MS = 20_000
 
-const FUNCTIONS = ['api', 'reconcile', 'cloud', 'sweep'] as const
+const FUNCTIONS = ['api', 'reconcile', 'cloud', 'signals', 'sweep'] as const
 type FunctionName = (typeof FUNCTIONS)[number]
 
 export class CloudWorld {
@@ -136,6 +137,18 @@ export class CloudWorld {
     const found = this.#vms.get(vm)
     if (!found) throw new Error(`no VM ${vm}`)
     return found.token
+  }
+
+  /** The agent of a VM. */
+  vm(name: string): CloudVm {
+    const found = this.#vms.get(name)
+    if (!found) throw new Error(`no VM ${name}`)
+    return found.vm
+  }
+
+  /** What a log sink delivers. */
+  async logged(entry: object): Promise<void> {
+    await this.#bus.publish(TOPICS.signals, { attributes: {}, data: JSON.stringify(entry) })
   }
 
   /** What is stored of a resource; looking costs nothing here. */
@@ -234,6 +247,7 @@ export class CloudWorld {
       healthCheckIntervalSeconds: 1,
     }
     await this.#deliverTo('cloud', TOPICS.cloud, composeCloud(this.#ports('cloud'), config))
+    await this.#deliverTo('signals', TOPICS.signals, composeSignals(this.#ports('signals')))
     await this.#bus.subscribe(TOPICS.nodes, 'nodes', async ({ attributes }) => {
       const { cluster, node } = attributes
       for (const { cluster: own, vm } of this.#vms.values()) {
@@ -243,11 +257,13 @@ export class CloudWorld {
   }
 
   async #deliverTo(
-    name: 'reconcile' | 'cloud',
-    topic: typeof TOPICS.changes | typeof TOPICS.cloud,
+    name: 'reconcile' | 'cloud' | 'signals',
+    topic: (typeof TOPICS)['changes' | 'cloud' | 'signals'],
     handle: OnMessage,
   ): Promise<void> {
-    await this.#bus.subscribe(topic, name, (message) => this.#counted(name, () => handle(message)))
+    await this.#bus.subscribe(topic, name, (message) =>
+      unlessItWaits(this.#counted(name, () => handle(message))),
+    )
   }
 
   /** What one deployed function sees of the world. */
@@ -275,6 +291,20 @@ export class CloudWorld {
     const text = await response.text()
     return { status: response.status, body: text.startsWith('{') ? JSON.parse(text) : {} }
   }
+}
+
+/** Everything here is memory: what has not ended after so many turns waits for time to pass. */
+const TURNS = 100
+
+/** Resolves when the work has ended or waits for the clock, which moves only when it resolves. */
+async function unlessItWaits(work: Promise<void>): Promise<void> {
+  const waits = (async (): Promise<void> => {
+    for (let turn = 0; turn < TURNS; turn++) {
+      await new Promise<void>((resolve) => void setImmediate(resolve))
+    }
+  })()
+  work.catch(() => undefined)
+  await Promise.race([work, waits])
 }
 
 /** What Google says of a VM in its token. */
