@@ -11,6 +11,8 @@ import {
 } from '#shared/api/repository.ts'
 import { short } from '#shared/deploy/events.ts'
 import type { Manifest } from '#shared/deploy/manifest.ts'
+import { costOf, shownCost } from '#shared/deploy/cost.ts'
+import { checkFork, preferSpot } from '#shared/deploy/preview-rules.ts'
 import { renderTree } from '#shared/deploy/render.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
 import type { Write } from '#shared/ports/store.ts'
@@ -25,10 +27,11 @@ import { planApply, type ApplyPlan } from './plan.ts'
 import { packManifests, readRelease, releaseWrites } from './release.ts'
 import { RENDER_TOOLS } from './render-tools.ts'
 import { DEPLOY_ACTOR, isLostRace, readRepository, statusWrite, updateStatus } from './status.ts'
-import { stateOf, withState, type Target } from './targets.ts'
+import { mainTarget, stateOf, withState, type Target } from './targets.ts'
 import { readTarball } from './tarball.ts'
 
 const ATTEMPTS_MAX = 20
+const REFUSALS = ['Invalid', 'RequestEntityTooLarge', 'Forbidden'] as const
 const CHANGES_SHOWN = 20
 
 export interface DeployRequest {
@@ -41,8 +44,8 @@ export interface DeployRequest {
   basis: string | undefined
   /** What the answered question makes of the status, in the same commit. */
   answered: (status: RepositoryStatus, repository: Repository) => RepositoryStatus
-  /** Objects that come with it: a preview's namespace. */
-  extra?: readonly Manifest[]
+  /** A pull request's: objects that come with it (its namespace, its bounds), and whose it is. */
+  preview?: { extra: readonly Manifest[]; isFork: boolean }
 }
 
 /** Deploys a commit from GitHub, or refuses it. Errors: GithubBusy, GithubRefusal. */
@@ -53,27 +56,51 @@ export async function deployCommit(
   request: DeployRequest,
 ): Promise<void> {
   const { target, head } = request
-  const [deploymentId, manifests] = await Promise.all([
+  const [deploymentId, rendered] = await Promise.all([
     announce(tending, github, target, head.commit),
-    fetchManifests(repository, github, head.commit),
+    fetchManifests(repository, github, request),
   ])
-  if (manifests instanceof StatusError) {
-    await refuse(tending, request, manifests.message, deploymentId)
+  if (rendered instanceof StatusError) {
+    await refuse(tending, request, rendered.message, deploymentId)
     return
   }
-  const all = [...(request.extra ?? []), ...manifests]
-  await applyManifests(tending, { ...request, manifests: all, deploymentId, phase: 'Progressing' })
+  const cost = request.preview && (await previewCost(tending, repository, rendered))
+  const isSpot = request.preview !== undefined && repository.spec.previews?.spot !== false
+  const placed = isSpot ? preferSpot(rendered) : rendered
+  const manifests = [...(request.preview?.extra ?? []), ...placed]
+  await applyManifests(tending, {
+    ...request,
+    manifests,
+    deploymentId,
+    phase: 'Progressing',
+    ...(cost === undefined ? {} : { cost }),
+  })
+}
+
+/** What merging would change, against what the branch runs now. */
+async function previewCost(
+  { live }: Tending,
+  repository: Repository,
+  manifests: readonly Manifest[],
+): Promise<string> {
+  const { lastGood } = repository.status ?? {}
+  const main = mainTarget(repository)
+  const present = lastGood ? await readRelease(live.current, repository, main, lastGood) : undefined
+  const isSpot = repository.spec.previews?.spot !== false
+  return shownCost(costOf(present ?? []), costOf(manifests), costOf(manifests, { isSpot }))
 }
 
 async function fetchManifests(
   repository: Repository,
   github: Github,
-  commit: string,
+  { head, preview }: DeployRequest,
 ): Promise<Manifest[] | StatusError> {
   const { path } = deploySettings(repository)
   try {
-    const tree = await readTarball(await github.tarball(commit), path)
-    return renderTree(tree, path, RENDER_TOOLS)
+    const tree = await readTarball(await github.tarball(head.commit), path)
+    const manifests = renderTree(tree, path, RENDER_TOOLS)
+    if (preview?.isFork) checkFork(manifests)
+    return manifests
   } catch (error) {
     if (isReason(error, 'Invalid')) return error
     throw error
@@ -88,6 +115,7 @@ export interface ApplyRequest extends DeployRequest {
   instead?: string
   message?: string
   report?: DeployReport
+  cost?: string
 }
 
 /** Commits all objects, or refuses all. */
@@ -101,8 +129,8 @@ export async function applyManifests(tending: Tending, request: ApplyRequest): P
       await commitAll(tending, reader, repository, request, packed)
       return
     } catch (error) {
-      if (isReason(error, 'Invalid') || isReason(error, 'RequestEntityTooLarge')) {
-        await refuse(tending, request, error.message, request.deploymentId)
+      if (REFUSALS.some((reason) => isReason(error, reason))) {
+        await refuse(tending, request, messageOf(error), request.deploymentId)
         return
       }
       if (!isLostRace(error)) throw error
@@ -110,6 +138,10 @@ export async function applyManifests(tending: Tending, request: ApplyRequest): P
       if (attempt >= ATTEMPTS_MAX) throw new GithubBusy(String(error))
     }
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function isBeaten({ status = {} }: Repository, { target, basis }: DeployRequest): boolean {
@@ -173,7 +205,7 @@ function progressing(
   plan: ApplyPlan,
   now: number,
 ): RepositoryStatus {
-  const { target, head, phase, instead, message, deploymentId } = request
+  const { target, head, phase, instead, message, deploymentId, cost } = request
   const deploy: DeployState = {
     commit: head.commit,
     subject: head.subject,
@@ -191,6 +223,7 @@ function progressing(
     ].slice(0, CHANGES_SHOWN),
     ...(deploymentId ? { deploymentId } : {}),
     ...(instead ? { instead } : {}),
+    ...(cost ? { cost } : {}),
   }
   const status = superseded(repository, target, head.commit)
   const state = stateOf(status, target)

@@ -8,7 +8,7 @@ import {
   type Repository,
   type RepositoryStatus,
 } from '#shared/api/repository.ts'
-import { addressOf, overdue, rolloutOf, type Rollout } from '#shared/deploy/rollout.ts'
+import { addressOf, overdue, placeOf, rolloutOf, type Rollout } from '#shared/deploy/rollout.ts'
 import { short } from '#shared/deploy/events.ts'
 import type { Key } from '#shared/key.ts'
 import { formatTime, parseTime } from '#shared/time.ts'
@@ -95,6 +95,7 @@ async function succeed(
       message: back ? (deploy.message ?? '') : rollout.message,
       finishedAt: formatTime(deps.clock.now()),
       ...(url ? { url } : {}),
+      ...(target.pull === undefined ? {} : { place: placeOf(reader, keys, target.namespace) }),
     }
     const isNewGood = state.lastGood !== undefined && state.lastGood !== deploy.commit && !back
     const next = withState(status, target, {
@@ -133,7 +134,12 @@ async function fail(
     deploy.phase === 'Progressing' &&
     lastGood !== undefined &&
     lastGood !== deploy.commit
-  const failed: DeployState = { ...deploy, phase: 'Failed', message: rollout.message }
+  const failed: DeployState = {
+    ...deploy,
+    phase: 'Failed',
+    message: rollout.message,
+    ...(target.pull === undefined ? {} : await whereOf(reader, repository, target, deploy)),
+  }
   const report: DeployReport = {
     commit: deploy.commit,
     state: 'failure',
@@ -154,6 +160,16 @@ async function fail(
     const next = withState(status, target, { ...state, deploy: { ...failed, finishedAt } })
     return withReport(next, report)
   })
+}
+
+async function whereOf(
+  reader: Reader,
+  repository: Repository,
+  target: Target,
+  { commit }: DeployState,
+): Promise<{ place?: string }> {
+  const keys = await keysOf(reader, repository, target, commit)
+  return keys ? { place: placeOf(reader, keys, target.namespace) } : {}
 }
 
 export interface GoBack {
@@ -219,8 +235,10 @@ export function shownDeploy(deploy: DeployState, lines?: string): string {
     `**${phase}**: ${commit.slice(0, 7)}${deploy.subject ? ` ${plain(deploy.subject)}` : ''}`,
     url ? `Open it at ${url}` : '',
     deploy.message ? `> ${plain(deploy.message)}` : '',
+    deploy.place ? `Runs in ${deploy.place}` : '',
     `${objects} objects: ${created} created, ${changed} changed, ${pruned} removed`,
     deploy.changes?.length ? fenced('diff', deploy.changes.join('\n')) : '',
+    deploy.cost ? `Cost: ${deploy.cost}` : '',
     lines ? `The pod’s last lines:\n\n${fenced('', lines)}` : '',
   ]
   return parts.filter((part) => part !== '').join('\n\n')

@@ -1,6 +1,6 @@
 // Accepting a delivery durably: it stands in the Repository's status before GitHub gets its answer.
 
-import type { Repository, RepositoryStatus } from '#shared/api/repository.ts'
+import type { PreviewState, Repository, RepositoryStatus } from '#shared/api/repository.ts'
 import type { Meaning } from '#shared/deploy/events.ts'
 import { formatTime } from '#shared/time.ts'
 import { repositoryKey, updateStatus, type StatusDeps } from './status.ts'
@@ -46,9 +46,11 @@ function recorded(
   const previews = status.previews ?? []
   const present = previews.find(({ number }) => number === meaning.number)
   if (!present && previews.length >= (spec.previews?.max ?? 0)) return next
-  const preview = present
+  const { number, approved } = meaning
+  const preview: PreviewState = present
     ? { ...present, asked: present.asked + 1 }
-    : { number: meaning.number, namespace: '', asked: 1, looked: 0 }
+    : { number, namespace: '', asked: 1, looked: 0 }
+  if (approved) preview.approved = approved
   return {
     ...next,
     previews: [...previews.filter((each) => each !== present), preview].sort(

@@ -1,7 +1,7 @@
 // What a GitHub event means for a Repository. A payload is a hint only: what is deployed is asked from
 // GitHub afterwards, so events may come twice, late or in any order.
 
-import type { Repository } from '../api/repository.ts'
+import type { PreviewPolicy, Repository } from '../api/repository.ts'
 import { isObject, type JsonObject } from '../patch/json.ts'
 import { matchesTag } from './tags.ts'
 
@@ -27,7 +27,8 @@ export type Meaning =
   | { do: 'note'; outcome: string }
   /** Ask GitHub which commit shall run. `again`: also if that commit failed or was taken back. */
   | { do: 'look'; outcome: string; again?: string }
-  | { do: 'preview'; number: number; outcome: string }
+  /** `approved`: a fork's commit that somebody has approved with this very event. */
+  | { do: 'preview'; number: number; outcome: string; approved?: string }
 
 const IGNORE: Meaning = { do: 'ignore' }
 
@@ -126,7 +127,22 @@ function pulled(payload: JsonObject, { spec }: Repository): Meaning {
   const action = text(payload, 'action')
   if (!spec.previews?.enabled || !PULL_ACTIONS.has(action)) return IGNORE
   if (typeof number !== 'number' || !Number.isInteger(number) || number < 1) return IGNORE
-  return { do: 'preview', number, outcome: `pull request ${number} ${action}` }
+  const approved = approvedBy(payload, spec.previews)
+  const outcome = `pull request ${number} ${action}`
+  return { do: 'preview', number, outcome, ...(approved ? { approved } : {}) }
+}
+
+/**
+ * Who may put labels on a pull request may write to the repository. What was approved is the commit
+ * of that moment: whatever the fork pushes afterwards is not.
+ */
+function approvedBy(payload: JsonObject, policy: PreviewPolicy): string | undefined {
+  const { label, pull_request: pull } = payload
+  if (policy.forks !== 'Approved' || text(payload, 'action') !== 'labeled') return undefined
+  if (!isObject(label) || !isObject(pull) || !isObject(pull['head'])) return undefined
+  const name = text(label, 'name')
+  if (name === '' || name !== policy.approvalLabel) return undefined
+  return text(pull['head'], 'sha')
 }
 
 /** A workflow may have moved the branch, or built what it names. */

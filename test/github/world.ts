@@ -79,6 +79,8 @@ export interface WorldOptions {
   store?: (store: Store) => Store
   fault?: Parameters<typeof createGithubDouble>[0]['fault']
   rateLimit?: number
+  /** What a failing pod has said last. */
+  lastLines?: string
   /** Throws when the deploy function shall die at this request. */
   beforeFetch?: () => void
   start?: number
@@ -113,6 +115,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       ...ports,
       views: deployViews,
       githubUrl: () => 'http://github.test',
+      lastLines: () => Promise.resolve(options.lastLines),
       fetch: async (input, init) => {
         options.beforeFetch?.()
         return github.app.fetch(new Request(input, init))
