@@ -128,11 +128,13 @@ class ClusterDeploys {
       key,
       github: async (repository, reader) => {
         const url = this.#deps.githubUrl(repository.spec.repository)
-        const token = await this.#credentials.tokenFor(repository, reader, url)
+        const { token, isApp } = await this.#credentials.tokenFor(repository, reader, url)
         return createGithub({
           url,
           repository: repository.spec.repository,
           token,
+          isApp,
+          onUnauthorized: () => token && this.#credentials.forget(token),
           clock: this.#deps.clock,
           fetch: this.#fetch,
           cache: this.#cacheOf(`${key} ${token ?? ''}`),

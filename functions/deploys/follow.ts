@@ -7,6 +7,7 @@ import {
   type DeployState,
   type Repository,
   type RepositoryStatus,
+  type RevertState,
 } from '#shared/api/repository.ts'
 import { addressOf, overdue, placeOf, rolloutOf, type Rollout } from '#shared/deploy/rollout.ts'
 import { short } from '#shared/deploy/events.ts'
@@ -149,8 +150,14 @@ async function fail(
   }
   if (mayGoBack) {
     const why = `rolled back from ${short(deploy.commit)}: ${rollout.message}`
-    if (await goBack(tending, repository, reader, { target, to: lastGood, why, report }))
-      return true
+    const wantsRevert = repository.spec.rollout?.revertPullRequest && target.pull === undefined
+    const revert: RevertState | undefined = wantsRevert
+      ? { commit: deploy.commit, to: lastGood, reason: rollout.message, phase: 'Wanted' }
+      : undefined
+    const answered = (status: RepositoryStatus): RepositoryStatus =>
+      revert ? { ...status, revert } : status
+    const wish = { target, to: lastGood, why, report, answered }
+    if (await goBack(tending, repository, reader, wish)) return true
   }
   const { deps, live, key } = tending
   return updateStatus(deps, live, key, 'failed', ({ status = {} }) => {

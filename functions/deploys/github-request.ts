@@ -12,6 +12,10 @@ export interface GithubOptions {
   repository: string
   /** Undefined for public repositories without reports. */
   token: string | undefined
+  /** The token is a GitHub App's: it may write check runs. */
+  isApp: boolean
+  /** GitHub does not know the token (any more). */
+  onUnauthorized?: () => void
   clock: Clock
   fetch: typeof fetch
   /** Answers by path, for conditional requests; kept by the caller between calls. */
@@ -28,7 +32,7 @@ export async function request(
   options: GithubOptions,
   method: string,
   path: string,
-  body: unknown,
+  body?: unknown,
 ): Promise<unknown> {
   const { cache, clock } = options
   const known = method === 'GET' ? cache.get(path) : undefined
@@ -44,6 +48,7 @@ export async function request(
   }
   const response = await send(options, `${options.url}${path}`, init)
   if (response.status === 304 && known) return known.body
+  if (response.status === 401) options.onUnauthorized?.()
   if (!response.ok) throw await failureOf(response, `${method} ${path.split('?')[0]}`, clock.now())
   const answer = await jsonOf(response)
   const etag = response.headers.get('etag')
@@ -94,8 +99,8 @@ function headersOf({ token }: GithubOptions): Record<string, string> {
 }
 
 /** The answer's head within the deadline. Error: GithubBusy. */
-async function send(
-  { clock, fetch }: GithubOptions,
+export async function send(
+  { clock, fetch }: Pick<GithubOptions, 'clock' | 'fetch'>,
   url: string,
   init: RequestInit,
 ): Promise<Response> {

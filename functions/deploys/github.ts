@@ -4,6 +4,7 @@
 
 import { isObject } from '#shared/patch/json.ts'
 import { highestTag, matchesTag, tagPrefix } from '#shared/deploy/tags.ts'
+import { setCheckRun } from './github-checks.ts'
 import { GithubBusy } from './github-errors.ts'
 import {
   download,
@@ -16,6 +17,7 @@ import {
   textOf,
   type GithubOptions,
 } from './github-request.ts'
+import { openRevert, type RevertAnswer, type RevertRequest } from './github-revert.ts'
 
 export interface Head {
   commit: string
@@ -39,6 +41,8 @@ export interface CommitStatus {
   description: string
   context: string
   url?: string
+  /** In Markdown; only a check run shows it. */
+  details?: string
 }
 
 export interface Github {
@@ -49,12 +53,15 @@ export interface Github {
   pull(number: number): Promise<PullRequest | undefined>
   /** The gzipped tar of the tree at a commit. */
   tarball(commit: string): Promise<ReadableStream<Uint8Array>>
+  /** A commit status; of a GitHub App a check run, which people can ask to run again. */
   setStatus(commit: string, status: CommitStatus): Promise<void>
   /** The id of GitHub's Deployment for this commit and environment, made when there is none. */
   deployment(commit: string, environment: string, isPreview: boolean): Promise<number>
   setDeploymentStatus(id: number, state: string, text: string, url?: string): Promise<void>
   /** One comment a pull request, found again by its marker. */
   setComment(pull: number, marker: string, text: string): Promise<void>
+  /** Opens the pull request that takes `bad` back to the tree of `good`, once. */
+  openRevert(revert: RevertRequest): Promise<RevertAnswer>
 }
 
 const TEXT_MAX = 140
@@ -102,7 +109,12 @@ export function createGithub(options: GithubOptions): Github {
 
     tarball: (commit) => download(options, `${at}/tarball/${commit}`),
 
-    async setStatus(commit, { state, description, context, url }) {
+    async setStatus(commit, status) {
+      if (options.isApp) {
+        await setCheckRun(options, commit, status)
+        return
+      }
+      const { state, description, context, url } = status
       await call('POST', `${at}/statuses/${commit}`, {
         state,
         description: description.slice(0, TEXT_MAX),
@@ -147,5 +159,7 @@ export function createGithub(options: GithubOptions): Github {
         await call('PATCH', `${at}/issues/comments/${id(present)}`, body)
       }
     },
+
+    openRevert: (revert) => openRevert(options, revert),
   }
 }

@@ -20,6 +20,7 @@ import { GithubBusy, GithubRefusal } from './github-errors.ts'
 import type { Github, Head } from './github.ts'
 import { flushOutbox } from './outbox.ts'
 import { firstExpiry, tendPreviews } from './previews.ts'
+import { tendRevert } from './revert.ts'
 import { readRepository, updateStatus } from './status.ts'
 import { mainTarget, previewTarget, type Target } from './targets.ts'
 
@@ -81,6 +82,7 @@ async function step(
   for (const target of targetsOf(repository)) {
     if (await follow(tending, repository, reader, target)) return true
   }
+  if (await tendRevert(tending, repository, reader)) return true
   return tendDrift(tending, repository, reader)
 }
 

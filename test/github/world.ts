@@ -6,6 +6,7 @@ import { createManualClock, type ManualClock } from '#emulator/adapters/manual-c
 import { createMemoryBus } from '#emulator/adapters/memory-bus.ts'
 import { createMemoryLog, type MemoryLog } from '#emulator/adapters/memory-log.ts'
 import { createMemoryStore } from '#emulator/adapters/memory-store.ts'
+import type { AppDouble } from '#emulator/github/double-app.ts'
 import {
   createGithubDouble,
   type GithubDouble,
@@ -79,6 +80,8 @@ export interface WorldOptions {
   store?: (store: Store) => Store
   fault?: Parameters<typeof createGithubDouble>[0]['fault']
   rateLimit?: number
+  /** GitHub is spoken to as this App instead of with a token. */
+  app?: AppDouble & { privateKey: string }
   /** What a failing pod has said last. */
   lastLines?: string
   /** Throws when the deploy function shall die at this request. */
@@ -104,6 +107,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     origin: () => 'http://github.test',
     ...(options.fault ? { fault: options.fault } : {}),
     ...(options.rateLimit ? { rateLimit: options.rateLimit } : {}),
+    ...(options.app ? { credentials: options.app } : {}),
   })
   const hub = github.add(options.spec?.repository ?? NAME, git.folder)
   const views = createLiveViews({ store, clock, log })
@@ -118,14 +122,15 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       lastLines: () => Promise.resolve(options.lastLines),
       fetch: async (input, init) => {
         options.beforeFetch?.()
-        return github.app.fetch(new Request(input, init))
+        const request = new Request(input, init)
+        return Promise.race([github.app.fetch(request), aborted(request.signal)])
       },
     })
   const webhook = createDeployWebhook({ ...ports, views: deployViews })
   const reconcile = createReconcile({ ...ports, views })
   const live = await views.open(CLUSTER)
   const broken = new Set<string>()
-  await seed(live, options.spec ?? {})
+  await seed(live, options)
   const fresh = async (): Promise<Repository> => {
     const repository = (await live.catchUp()).get(KEY)
     if (!repository) throw new Error('the Repository is gone')
@@ -226,6 +231,13 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   return world
 }
 
+/** As fetch: who gives up hears so. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
+  })
+}
+
 async function put(
   live: LiveView,
   resource: string,
@@ -240,7 +252,7 @@ async function put(
   })
 }
 
-async function seed(live: LiveView, spec: Partial<RepositorySpec>): Promise<void> {
+async function seed(live: LiveView, { spec = {}, app }: WorldOptions): Promise<void> {
   const repository: Repository = {
     apiVersion: 'deploy.wherry.dev/v1',
     kind: 'Repository',
@@ -253,13 +265,18 @@ async function seed(live: LiveView, spec: Partial<RepositorySpec>): Promise<void
     },
   }
   repositoryKind.applyDefaults?.(repository, { now: 0, reader: live.current })
-  const secret = (name: string, key: string, value: string): Secret => ({
+  const secret = (name: string, texts: Record<string, string>): Secret => ({
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: meta(name),
     type: 'Opaque',
-    data: { [key]: Buffer.from(value).toString('base64') },
+    data: Object.fromEntries(
+      Object.entries(texts).map(([key, text]) => [key, Buffer.from(text).toString('base64')]),
+    ),
   })
+  const credentials: Record<string, string> = app
+    ? { appId: app.id, installationId: app.installation, privateKey: app.privateKey }
+    : { token: 'ghp_test' }
   const namespace = {
     apiVersion: 'v1',
     kind: 'Namespace',
@@ -270,8 +287,8 @@ async function seed(live: LiveView, spec: Partial<RepositorySpec>): Promise<void
   const objects: [string, KubeObject][] = [
     ['namespaces', namespace],
     ['nodes', aNode('vm-1')],
-    ['secrets', secret('hook', 'secret', SECRET)],
-    ['secrets', secret('github', 'token', 'ghp_test')],
+    ['secrets', secret('hook', { secret: SECRET })],
+    ['secrets', secret('github', credentials)],
     ['repositories.deploy.wherry.dev', repository],
   ]
   await live.commit({
