@@ -61,10 +61,16 @@ export function openGitFolder(folder: string): GitFolder {
     },
     commitTree: (tree, parents, message) =>
       git(
-        ...['-c', 'user.name=Wherry', '-c', 'user.email=wherry@localhost'],
-        ...['commit-tree', '-m', message],
+        '-c',
+        'user.name=Wherry',
+        '-c',
+        'user.email=wherry@localhost',
+        'commit-tree',
+        '-m',
+        message,
         ...parents.flatMap((parent) => ['-p', parent]),
-        ...['--end-of-options', tree],
+        '--end-of-options',
+        tree,
       ),
     async createReference(reference, sha) {
       // An old value of zeros: only if it is not there.

@@ -6,10 +6,12 @@ import {
   deploySettings,
   type DeployReport,
   type DeployState,
+  type ImagePin,
   type Repository,
   type RepositoryStatus,
 } from '#shared/api/repository.ts'
 import { short } from '#shared/deploy/events.ts'
+import { pinsInUse, releaseId } from '#shared/deploy/images.ts'
 import type { Manifest } from '#shared/deploy/manifest.ts'
 import { costOf, shownCost } from '#shared/deploy/cost.ts'
 import { checkFork, preferSpot } from '#shared/deploy/preview-rules.ts'
@@ -27,7 +29,7 @@ import { planApply, type ApplyPlan } from './plan.ts'
 import { packManifests, readRelease, releaseWrites } from './release.ts'
 import { RENDER_TOOLS } from './render-tools.ts'
 import { DEPLOY_ACTOR, isLostRace, readRepository, statusWrite, updateStatus } from './status.ts'
-import { mainTarget, stateOf, withState, type Target } from './targets.ts'
+import { mainTarget, releaseOf, stateOf, withState, type Target } from './targets.ts'
 import { readTarball } from './tarball.ts'
 
 const ATTEMPTS_MAX = 20
@@ -38,7 +40,7 @@ export interface DeployRequest {
   target: Target
   head: Head
   /**
-   * The commit that was deployed when GitHub was asked. When it is another one by now, somebody else
+   * The release that was deployed when GitHub was asked. When it is another one by now, somebody else
    * was faster, and may have had the newer answer: then nothing is done.
    */
   basis: string | undefined
@@ -85,7 +87,9 @@ async function previewCost(
 ): Promise<string> {
   const { lastGood } = repository.status ?? {}
   const main = mainTarget(repository)
-  const present = lastGood ? await readRelease(live.current, repository, main, lastGood) : undefined
+  const present = lastGood
+    ? (await readRelease(live.current, repository, main, lastGood))?.manifests
+    : undefined
   const isSpot = repository.spec.previews?.spot !== false
   return shownCost(costOf(present ?? []), costOf(manifests), costOf(manifests, { isSpot }))
 }
@@ -109,6 +113,8 @@ async function fetchManifests(
 
 export interface ApplyRequest extends DeployRequest {
   manifests: readonly Manifest[]
+  /** What containers are pinned to; what the Repository's status says unless said otherwise. */
+  images?: readonly ImagePin[]
   deploymentId: number | undefined
   phase: 'Progressing' | 'RollingBack'
   /** The bad commit, when an older one is applied again. */
@@ -145,7 +151,7 @@ function messageOf(error: unknown): string {
 }
 
 function isBeaten({ status = {} }: Repository, { target, basis }: DeployRequest): boolean {
-  return stateOf(status, target).deploy?.commit !== basis
+  return releaseOf(stateOf(status, target).deploy) !== basis
 }
 
 async function commitAll(
@@ -160,20 +166,23 @@ async function commitAll(
   const state = stateOf(repository.status ?? {}, target)
   const { lastGood, previousGood, deploy } = state
   const former = await Promise.all(
-    [lastGood, deploy?.commit].map(async (commit) =>
-      commit ? readRelease(reader, repository, target, commit) : [],
+    [lastGood, releaseOf(deploy)].map(async (release) =>
+      release ? (await readRelease(reader, repository, target, release))?.manifests : undefined,
     ),
   )
   const previous = former.flatMap((each) => each ?? [])
-  const input = { reader, repository, target, manifests, commit: head.commit, previous, now }
-  const plan = planApply(input)
+  const images = imagesOf(repository, request)
+  const id = releaseId(head.commit, images)
+  const commit = head.commit
+  const plan = planApply({ reader, repository, target, manifests, images, commit, previous, now })
   const kept = releaseWrites(reader, repository, target, {
-    commit: head.commit,
+    id,
     packed,
+    images,
     keep: [lastGood, previousGood],
     now,
   })
-  const status = progressing(repository, request, plan, now)
+  const status = progressing(repository, request, plan, { now, id, images })
   const own = statusWrite(repository, status)
   const writes: Write[] = [...plan.writes, ...kept, ...(own ? [own] : [])]
   await live.commit({
@@ -203,7 +212,7 @@ function progressing(
   repository: Repository,
   request: ApplyRequest,
   plan: ApplyPlan,
-  now: number,
+  { now, id, images }: { now: number; id: string; images: readonly ImagePin[] },
 ): RepositoryStatus {
   const { target, head, phase, instead, message, deploymentId, cost } = request
   const deploy: DeployState = {
@@ -224,12 +233,21 @@ function progressing(
     ...(deploymentId ? { deploymentId } : {}),
     ...(instead ? { instead } : {}),
     ...(cost ? { cost } : {}),
+    ...(id === head.commit ? {} : { release: id }),
   }
   const status = superseded(repository, target, head.commit)
   const state = stateOf(status, target)
   const next = withState(status, target, { ...state, deploy })
-  const { drift: _, ...rest } = request.answered(next, repository)
-  return request.report ? withReport(rest, request.report) : rest
+  const { drift: _, images: __, ...rest } = request.answered(next, repository)
+  const kept = target.pull === undefined ? images : (status.images ?? [])
+  const all = kept.length > 0 ? { ...rest, images: [...kept] } : rest
+  return request.report ? withReport(all, request.report) : all
+}
+
+/** Previews run what their commit says. */
+function imagesOf({ status }: Repository, request: ApplyRequest): ImagePin[] {
+  if (request.target.pull !== undefined) return []
+  return pinsInUse(request.manifests, request.images ?? status?.images ?? [])
 }
 
 /** A deploy that was still under way will never be good or bad: GitHub is told so. */

@@ -9,6 +9,7 @@ import { TOPICS } from '#shared/ports/bus.ts'
 import { createCredentials } from './credentials.ts'
 import type { DeploysDeps, Tending } from './deps.ts'
 import { createGithub } from './github.ts'
+import { findImage } from './registry.ts'
 import { repositoryKey } from './status.ts'
 import { tend, type Memory } from './tend.ts'
 import { createWebhook, type WebhookDeps } from './webhook.ts'
@@ -139,6 +140,12 @@ class ClusterDeploys {
           fetch: this.#fetch,
           cache: this.#cacheOf(`${key} ${token ?? ''}`),
         })
+      },
+      findImage: async (repository, reader, want) => {
+        const url = this.#deps.githubUrl(repository.spec.repository)
+        const { token } = await this.#credentials.tokenFor(repository, reader, url)
+        const options = { clock: this.#deps.clock, fetch: this.#fetch, githubToken: token }
+        return findImage(options, want)
       },
     }
     return tend(tending, memory)

@@ -6,6 +6,7 @@ import type { Log } from '#shared/ports/log.ts'
 import type { Timers } from '#shared/ports/timers.ts'
 import type { Pod } from '#shared/api/pod.ts'
 import type { Repository } from '#shared/api/repository.ts'
+import type { FoundTag, ImageWant } from '#shared/deploy/images.ts'
 import type { Key } from '#shared/key.ts'
 import type { Reader } from '#shared/view/reader.ts'
 import type { LiveView, LiveViews } from '../cluster/live-view.ts'
@@ -34,4 +35,9 @@ export interface Tending {
   live: LiveView
   key: Key
   github: (repository: Repository, reader: Reader) => Promise<Github>
+  findImage: (
+    repository: Repository,
+    reader: Reader,
+    want: ImageWant,
+  ) => Promise<FoundTag | undefined>
 }

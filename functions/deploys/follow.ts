@@ -5,12 +5,14 @@ import {
   deploySettings,
   type DeployReport,
   type DeployState,
+  type ImagePin,
   type Repository,
   type RepositoryStatus,
   type RevertState,
 } from '#shared/api/repository.ts'
 import { addressOf, overdue, placeOf, rolloutOf, type Rollout } from '#shared/deploy/rollout.ts'
 import { short } from '#shared/deploy/events.ts'
+import { commitOf } from '#shared/deploy/images.ts'
 import type { Key } from '#shared/key.ts'
 import { formatTime, parseTime } from '#shared/time.ts'
 import type { Reader } from '#shared/view/reader.ts'
@@ -20,7 +22,7 @@ import { withReport } from './outbox.ts'
 import { keyOfManifest } from './plan.ts'
 import { readRelease } from './release.ts'
 import { updateStatus } from './status.ts'
-import { stateOf, withState, type Target } from './targets.ts'
+import { releaseOf, stateOf, withState, type Target } from './targets.ts'
 
 const SKIPPED_MAX = 20
 
@@ -33,7 +35,7 @@ export async function follow(
 ): Promise<boolean> {
   const { deploy } = stateOf(repository.status ?? {}, target)
   if (!deploy || deploy.phase === 'Healthy' || deploy.phase === 'Refused') return false
-  const keys = await keysOf(reader, repository, target, deploy.commit)
+  const keys = await keysOf(reader, repository, target, releaseOf(deploy))
   if (!keys) return false
   const rollout = judge(tending, repository, reader, { deploy, keys })
   if (rollout.is === 'done') return succeed(tending, target, deploy, { keys, rollout })
@@ -66,15 +68,17 @@ function judge(
   return overdue(reader, keys, deploySettings(repository).timeoutSeconds)
 }
 
-/** The keys of what a commit deployed; undefined when that is not known any more. */
+/** The keys of what a release holds; undefined when that is not known any more. */
 export async function keysOf(
   reader: Reader,
   repository: Repository,
   target: Target,
-  commit: string,
+  release: string,
 ): Promise<Key[] | undefined> {
-  const manifests = await readRelease(reader, repository, target, commit)
-  return manifests?.flatMap((manifest) => keyOfManifest(manifest, { repository, target }) ?? [])
+  const kept = await readRelease(reader, repository, target, release)
+  return kept?.manifests.flatMap(
+    (manifest) => keyOfManifest(manifest, { repository, target }) ?? [],
+  )
 }
 
 async function succeed(
@@ -98,10 +102,11 @@ async function succeed(
       ...(url ? { url } : {}),
       ...(target.pull === undefined ? {} : { place: placeOf(reader, keys, target.namespace) }),
     }
-    const isNewGood = state.lastGood !== undefined && state.lastGood !== deploy.commit && !back
+    const release = releaseOf(deploy)
+    const isNewGood = state.lastGood !== undefined && state.lastGood !== release && !back
     const next = withState(status, target, {
       deploy: done,
-      lastGood: deploy.commit,
+      lastGood: release,
       previousGood: isNewGood ? state.lastGood : state.previousGood,
     })
     return withReport(next, {
@@ -134,7 +139,7 @@ async function fail(
     repository.spec.rollout?.rollback === 'Auto' &&
     deploy.phase === 'Progressing' &&
     lastGood !== undefined &&
-    lastGood !== deploy.commit
+    lastGood !== releaseOf(deploy)
   const failed: DeployState = {
     ...deploy,
     phase: 'Failed',
@@ -150,9 +155,12 @@ async function fail(
   }
   if (mayGoBack) {
     const why = `rolled back from ${short(deploy.commit)}: ${rollout.message}`
-    const wantsRevert = repository.spec.rollout?.revertPullRequest && target.pull === undefined
+    const wantsRevert =
+      repository.spec.rollout?.revertPullRequest &&
+      target.pull === undefined &&
+      commitOf(lastGood) !== deploy.commit
     const revert: RevertState | undefined = wantsRevert
-      ? { commit: deploy.commit, to: lastGood, reason: rollout.message, phase: 'Wanted' }
+      ? { commit: deploy.commit, to: commitOf(lastGood), reason: rollout.message, phase: 'Wanted' }
       : undefined
     const answered = (status: RepositoryStatus): RepositoryStatus =>
       revert ? { ...status, revert } : status
@@ -173,15 +181,15 @@ async function whereOf(
   reader: Reader,
   repository: Repository,
   target: Target,
-  { commit }: DeployState,
+  deploy: DeployState,
 ): Promise<{ place?: string }> {
-  const keys = await keysOf(reader, repository, target, commit)
+  const keys = await keysOf(reader, repository, target, releaseOf(deploy))
   return keys ? { place: placeOf(reader, keys, target.namespace) } : {}
 }
 
 export interface GoBack {
   target: Target
-  /** The commit whose objects are applied again. */
+  /** The release that is applied again. */
   to: string
   why: string
   report?: DeployReport
@@ -198,26 +206,40 @@ export async function goBack(
   reader: Reader,
   { target, to, why, report, answered }: GoBack,
 ): Promise<boolean> {
-  const manifests = await readRelease(reader, repository, target, to)
-  const bad = stateOf(repository.status ?? {}, target).deploy?.commit
-  if (!manifests || bad === undefined) return false
+  const good = await readRelease(reader, repository, target, to)
+  const bad = stateOf(repository.status ?? {}, target).deploy
+  if (!good || bad === undefined) return false
+  const left = repository.status?.images ?? []
+  const skip = skippedBy(bad, to, { left, back: good.images })
   await applyManifests(tending, {
     target,
-    basis: bad,
-    head: { commit: to, subject: `back from ${short(bad)}` },
-    manifests,
+    basis: releaseOf(bad),
+    head: { commit: commitOf(to), subject: `back from ${short(bad.commit)}` },
+    manifests: good.manifests,
+    images: good.images,
     phase: 'RollingBack',
     deploymentId: undefined,
-    instead: bad,
+    instead: bad.commit,
     message: why,
     ...(report ? { report } : {}),
     answered: (status) => {
-      const skipped = [...(status.skipped ?? []).filter((each) => each !== bad), bad]
+      const skipped = [...(status.skipped ?? []).filter((each) => !skip.includes(each)), ...skip]
       const next = { ...status, skipped: skipped.slice(-SKIPPED_MAX) }
       return answered ? answered(next) : next
     },
   })
   return true
+}
+
+/** What must not come back by itself: the commit, or of the same commit the images that were new. */
+function skippedBy(
+  { commit }: DeployState,
+  to: string,
+  { left, back }: { left: readonly ImagePin[]; back: readonly ImagePin[] },
+): string[] {
+  if (commitOf(to) !== commit) return [commit]
+  const kept = new Set(back.map(({ image }) => image))
+  return left.flatMap(({ image }) => (kept.has(image) ? [] : [image]))
 }
 
 function isSame(now: DeployState | undefined, then: DeployState): boolean {

@@ -131,6 +131,8 @@ export interface ImagePin {
 
 /** News of an image, not looked at yet. */
 export interface ImageEvent {
+  /** The delivery that told. */
+  id: string
   /** Without tag; empty: of any image. */
   image: string
   tag?: string

@@ -65,7 +65,7 @@ function requestsOf(spec: JsonObject): ResourceList {
 function listOf(list: ResourceList): ResourceList {
   return addLists(
     {},
-    Object.fromEntries(Object.entries(list).map(([key, value]) => [key, String(value)])),
+    Object.fromEntries(Object.entries(list).map(([key, value]) => [key, textOf(value)])),
   )
 }
 
@@ -97,7 +97,7 @@ function diskCost({ kind, spec }: Manifest): number {
   if (kind !== 'PersistentVolumeClaim' || !isObject(spec)) return 0
   const resources = isObject(spec['resources']) ? spec['resources'] : {}
   const requests = isObject(resources['requests']) ? resources['requests'] : {}
-  return (wholeValue(String(requests['storage'] ?? '0')) / GIB) * DISK_GB_MONTH
+  return (wholeValue(textOf(requests['storage'])) / GIB) * DISK_GB_MONTH
 }
 
 /**
@@ -118,4 +118,9 @@ export function shownCost(before: Cost, after: Cost, own: Cost): string {
 
 function dollars(amount: number): string {
   return `$${amount.toFixed(2)}`
+}
+
+/** YAML has numbers where Kubernetes has quantities. */
+function textOf(quantity: unknown): string {
+  return typeof quantity === 'string' || typeof quantity === 'number' ? String(quantity) : '0'
 }

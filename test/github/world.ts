@@ -82,6 +82,8 @@ export interface WorldOptions {
   rateLimit?: number
   /** GitHub is spoken to as this App instead of with a token. */
   app?: AppDouble & { privateKey: string }
+  /** Answers what is asked of container registries. */
+  registry?: (request: Request) => Response
   /** What a failing pod has said last. */
   lastLines?: string
   /** Throws when the deploy function shall die at this request. */
@@ -123,6 +125,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       fetch: async (input, init) => {
         options.beforeFetch?.()
         const request = new Request(input, init)
+        if (new URL(request.url).host !== 'github.test') {
+          return options.registry?.(request) ?? Response.error()
+        }
         return Promise.race([github.app.fetch(request), aborted(request.signal)])
       },
     })

@@ -139,9 +139,10 @@ export const OWN_TYPES: Readonly<Record<string, Readonly<Record<string, string>>
     since: '3 time !',
   },
   'deploy.wherry.dev/v1.ImageEvent': {
-    image: '1 string !',
-    tag: '2 string ?',
-    digest: '3 string ?',
+    id: '1 string !',
+    image: '2 string !',
+    tag: '3 string ?',
+    digest: '4 string ?',
   },
   'deploy.wherry.dev/v1.RevertState': {
     commit: '1 string !',
