@@ -9,6 +9,7 @@ import { TOPICS } from '#shared/ports/bus.ts'
 import { createCredentials } from './credentials.ts'
 import type { DeploysDeps, Tending } from './deps.ts'
 import { createGithub } from './github.ts'
+import { createLastLines } from './last-lines.ts'
 import { findImage } from './registry.ts'
 import { repositoryKey } from './status.ts'
 import { tend, type Memory } from './tend.ts'
@@ -62,7 +63,7 @@ class ClusterDeploys {
     this.#credentials = createCredentials(deps.clock, this.#fetch)
     this.#deps = {
       urlOfAddress: (address, port) => `http://${address}${port === 80 ? '' : `:${port}`}`,
-      lastLines: () => Promise.resolve(undefined),
+      lastLines: createLastLines(),
       newId: () => `deploys-${randomUUID()}`,
       ...deps,
     }

@@ -24,7 +24,7 @@ export interface DeploysDeps {
   /** How a browser opens a load balancer's address; the address itself unless said otherwise. */
   urlOfAddress?: (address: string, port: number) => string | undefined
   /** The last lines of a failing pod; undefined when they cannot be had. */
-  lastLines?: (cluster: string, pod: Pod) => Promise<string | undefined>
+  lastLines?: (cluster: string, pod: Pod, reader: Reader) => Promise<string | undefined>
   newId?: () => string
 }
 

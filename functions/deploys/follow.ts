@@ -133,7 +133,7 @@ async function fail(
   { target, deploy, rollout }: Failing,
 ): Promise<boolean> {
   const pod = rollout.is === 'failed' ? rollout.pod : undefined
-  const lines = pod && (await tending.deps.lastLines(tending.cluster, pod))
+  const lines = pod && (await tending.deps.lastLines(tending.cluster, pod, reader))
   const { lastGood } = stateOf(repository.status ?? {}, target)
   const mayGoBack =
     repository.spec.rollout?.rollback === 'Auto' &&

@@ -3,6 +3,8 @@
 
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Deployment } from '#shared/api/deployment.ts'
+import { LAST_WORDS, mergeWords, type LastWords } from '#shared/api/last-words.ts'
+import type { Pod } from '#shared/api/pod.ts'
 import type { PreviewPolicy } from '#shared/api/repository.ts'
 import type { ResourceQuota } from '#shared/api/resource-quota.ts'
 import { meta } from '../support/objects.ts'
@@ -34,15 +36,13 @@ interface Options {
   from?: string
   policy?: PreviewPolicy
   manifest?: string
-  lastLines?: string
 }
 
 /** The branch runs web:1; pull request 7 wants web:feature. */
 async function withPull(options: Options = {}): Promise<World> {
-  const { labels = ['preview'], from, policy, lastLines } = options
+  const { labels = ['preview'], from, policy } = options
   const world = await createWorld({
     spec: { path: 'k8s', previews: { label: 'preview', ttlHours: 24, ...policy } },
-    ...(lastLines ? { lastLines } : {}),
   })
   worlds.push(world)
   await world.create('secrets', {
@@ -69,6 +69,14 @@ async function withPull(options: Options = {}): Promise<World> {
   await world.deliver(...pull('opened'))
   await world.settle()
   return world
+}
+
+/** As its node has told when the container ended: kept in the control plane, whatever becomes of the VM. */
+function wordsOf(pod: Pod): LastWords {
+  const text = 'Error: no such table: games ~~~ <!-- '
+  const log = `2026-11-22T12:00:01.000000000Z stderr F ${text}\n`
+  const ended = { containerID: 'run-1', exitCode: 1, reason: 'Error', log }
+  return mergeWords(undefined, pod, { web: ended }, 0)
 }
 
 /** The usual app, which asks for CPU. */
@@ -129,11 +137,15 @@ describe('a preview', () => {
   })
 
   test('that fails shows the failing pod’s last lines', async () => {
-    const world = await withPull({ lastLines: 'Error: no such table: games ~~~ <!-- ' })
+    const world = await withPull()
     world.broken.add('web:bad')
     world.git.commit('bad', { 'k8s/app.yaml': appManifest('web:bad') })
     await world.deliver(...pull('synchronize'))
     await world.settle()
+    const pods = (await world.list('pods', NAMESPACE)) as readonly Pod[]
+    for (const pod of pods.filter(({ spec }) => spec.containers[0]?.image === 'web:bad')) {
+      await world.create(LAST_WORDS, wordsOf(pod))
+    }
     await world.clock.advance(61_000)
     await world.settle()
     const said = world.hub.comments[0]?.body ?? ''

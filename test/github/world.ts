@@ -84,8 +84,6 @@ export interface WorldOptions {
   app?: AppDouble & { privateKey: string }
   /** Answers what is asked of container registries. */
   registry?: (request: Request) => Response
-  /** What a failing pod has said last. */
-  lastLines?: string
   /** Throws when the deploy function shall die at this request. */
   beforeFetch?: () => void
   start?: number
@@ -121,7 +119,6 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       ...ports,
       views: deployViews,
       githubUrl: () => 'http://github.test',
-      lastLines: () => Promise.resolve(options.lastLines),
       fetch: async (input, init) => {
         options.beforeFetch?.()
         const request = new Request(input, init)
@@ -326,6 +323,8 @@ async function runPods(live: LiveView, broken: ReadonlySet<string>, now: number)
   })
 }
 
+const ENDED = { containerID: 'run-1', exitCode: 1, reason: 'Error' }
+
 function started(pod: Pod, isReady: boolean, time: string): Pod {
   const status = isReady ? 'True' : 'False'
   const condition = (
@@ -352,6 +351,7 @@ function started(pod: Pod, isReady: boolean, time: string): Pod {
         imageID: '',
         ready: isReady,
         restartCount: isReady ? 0 : 3,
+        ...(isReady ? {} : { lastState: { terminated: ENDED } }),
         state: isReady
           ? { running: { startedAt: time } }
           : {
