@@ -2,7 +2,7 @@
 // GitHub when it is slow, limits, or lies.
 
 import { generateKeyPairSync } from 'node:crypto'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Secret } from '#shared/api/config.ts'
 import type { Deployment } from '#shared/api/deployment.ts'
 import { appManifest, createWorld, type World, type WorldOptions } from './world.ts'
@@ -12,6 +12,9 @@ const KEYS = generateKeyPairSync('rsa', {
   publicKeyEncoding: { type: 'spki', format: 'pem' },
   privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
 })
+// Each world starts git several times, which a busy machine is slow at.
+vi.setConfig({ testTimeout: 120_000 })
+
 const worlds: World[] = []
 
 afterEach(async () => {

@@ -1,8 +1,11 @@
 // Pushes, from the signed webhook to pods that run and a GitHub that knows: over a real git repository.
 
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Deployment } from '#shared/api/deployment.ts'
 import { appManifest, createWorld, type World, type WorldOptions } from './world.ts'
+
+// Each world starts git several times, which a busy machine is slow at.
+vi.setConfig({ testTimeout: 120_000 })
 
 const worlds: World[] = []
 

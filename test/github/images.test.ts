@@ -1,9 +1,12 @@
 // Images that follow what was built: from the signed event to a pod with that digest, beside what Git
 // says, back again when it fails.
 
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Deployment } from '#shared/api/deployment.ts'
 import { createWorld, type World, type WorldOptions } from './world.ts'
+
+// Each world starts git several times, which a busy machine is slow at.
+vi.setConfig({ testTimeout: 120_000 })
 
 const worlds: World[] = []
 

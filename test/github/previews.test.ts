@@ -1,7 +1,7 @@
 // Pull requests: a preview with a namespace of its own, bounded, on spot VMs, told in one comment; and
 // what is different for forks.
 
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Deployment } from '#shared/api/deployment.ts'
 import { LAST_WORDS, mergeWords, type LastWords } from '#shared/api/last-words.ts'
 import type { Pod } from '#shared/api/pod.ts'
@@ -9,6 +9,9 @@ import type { PreviewPolicy } from '#shared/api/repository.ts'
 import type { ResourceQuota } from '#shared/api/resource-quota.ts'
 import { meta } from '../support/objects.ts'
 import { appManifest, createWorld, type World } from './world.ts'
+
+// Each world starts git several times, which a busy machine is slow at.
+vi.setConfig({ testTimeout: 120_000 })
 
 const worlds: World[] = []
 
@@ -72,11 +75,11 @@ async function withPull(options: Options = {}): Promise<World> {
 }
 
 /** As its node has told when the container ended: kept in the control plane, whatever becomes of the VM. */
-function wordsOf(pod: Pod): LastWords {
+function wordsOf(pod: Pod, now: number): LastWords {
   const text = 'Error: no such table: games ~~~ <!-- '
   const log = `2026-11-22T12:00:01.000000000Z stderr F ${text}\n`
   const ended = { containerID: 'run-1', exitCode: 1, reason: 'Error', log }
-  return mergeWords(undefined, pod, { web: ended }, 0)
+  return mergeWords(undefined, pod, { web: ended }, now)
 }
 
 /** The usual app, which asks for CPU. */
@@ -144,7 +147,7 @@ describe('a preview', () => {
     await world.settle()
     const pods = (await world.list('pods', NAMESPACE)) as readonly Pod[]
     for (const pod of pods.filter(({ spec }) => spec.containers[0]?.image === 'web:bad')) {
-      await world.create(LAST_WORDS, wordsOf(pod))
+      await world.create(LAST_WORDS, wordsOf(pod, world.clock.now()))
     }
     await world.clock.advance(61_000)
     await world.settle()
