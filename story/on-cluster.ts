@@ -66,7 +66,13 @@ export async function onCluster(stage: Stage): Promise<Act> {
     const output = await wherry.mustKubectl(command.replace('kubectl ', ''))
     transcript.push({ command, output: output.trimEnd() })
   }
-  return { ...act, machines: `emulated VMs: ${wherry.ready.machines}`, layout, transcript }
+  return { ...act, machines: machinesOf(wherry), layout, transcript }
+}
+
+function machinesOf({ ready }: LocalWherry): string {
+  return ready.machines === 'docker'
+    ? 'a VM is a set of network namespaces with a Docker Engine of its own'
+    : 'a VM is a process group on this machine, a container a process of its image'
 }
 
 /** The app with a backup of everything, each on another VM. */
