@@ -177,7 +177,7 @@ async function applyDesired(
   { isFirst, isDraining, pods, reporter }: Doing,
 ): Promise<void> {
   if (isFirst) options.pool.keepOnly(new Set(desired.pods.map(({ metadata: { uid } }) => uid)))
-  await options.network.applyServices(desired.services, desired.endpointSlices)
+  await options.network.apply(desired)
   await pods.apply(desired)
   // While the control plane takes this VM for dead it does not believe us: no contest. Its word that
   // the node is back wakes us, and then what was changed meanwhile is put right.

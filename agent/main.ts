@@ -1,16 +1,18 @@
 // The node agent's program: reads the environment, puts the agent together, and watches the power.
 //
-// Environment: GCE_METADATA_HOST, WHERRY_RUNTIME (process), WHERRY_NETWORK (loopback),
+// Environment: GCE_METADATA_HOST, WHERRY_RUNTIME (process), WHERRY_NETWORK (loopback, kernel),
 // WHERRY_STATE_DIR, WHERRY_IMAGES (folders, separated like PATH), WHERRY_VPC_URL, and what the Pub/Sub
 // client reads (PUBSUB_EMULATOR_HOST). Standard input is the power cord where it is a pipe: when it
 // closes, everything is dead at once. SIGTERM is the power button: containers are asked to stop.
 
 import { fstatSync, mkdirSync } from 'node:fs'
+import { isIPv4 } from 'node:net'
 import { delimiter, join, resolve } from 'node:path'
 import { startAgent } from './agent.ts'
 import { createLineLog } from './log.ts'
 import { openAddressPool } from './network/address-pool.ts'
 import { createLoopback } from './network/loopback.ts'
+import { createKernelNetwork } from './network/kernel/kernel-network.ts'
 import { openVpcRoutes } from './network/vpc-routes.ts'
 import { openMetadata } from './node/metadata.ts'
 import { untilDone } from './node/retry.ts'
@@ -24,7 +26,9 @@ const log = createLineLog((line) => void process.stdout.write(line))
 async function main(env: NodeJS.ProcessEnv): Promise<void> {
   const { WHERRY_RUNTIME: runtimeName = 'process', WHERRY_NETWORK: networkName = 'loopback' } = env
   if (runtimeName !== 'process') throw new Error(`unknown WHERRY_RUNTIME: ${runtimeName}`)
-  if (networkName !== 'loopback') throw new Error(`unknown WHERRY_NETWORK: ${networkName}`)
+  if (networkName !== 'loopback' && networkName !== 'kernel') {
+    throw new Error(`unknown WHERRY_NETWORK: ${networkName}`)
+  }
   const stateDir = resolve(needed(env, 'WHERRY_STATE_DIR'))
   mkdirSync(stateDir, { recursive: true })
   const images = (env['WHERRY_IMAGES'] ?? '').split(delimiter).filter(Boolean)
@@ -36,16 +40,33 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
   const readFacts = () => metadata.facts()
   const facts = await untilDone('reading the metadata', readFacts, log, booting.signal)
   const pool = openAddressPool(facts.podRange, join(stateDir, 'addresses.json'))
-  const network = createLoopback({
-    node: { name: facts.name, ip: facts.ip },
-    pool,
-    routes: openVpcRoutes(needed(env, 'WHERRY_VPC_URL'), facts.name),
-  })
   const now = (): number => Date.now()
+  const network =
+    networkName === 'kernel'
+      ? await createKernelNetwork({
+          node: facts,
+          api: apiAddress(facts.apiUrl),
+          pool,
+          stateDir,
+          log,
+          now,
+        })
+      : createLoopback({
+          node: { name: facts.name, ip: facts.ip },
+          pool,
+          routes: openVpcRoutes(needed(env, 'WHERRY_VPC_URL'), facts.name),
+        })
   const agent = await startAgent({ facts, metadata, runtime, network, pool, stateDir, log, now })
   process.once('SIGTERM', () => {
     void agent.shutDown(SHUTDOWN_SECONDS).finally(() => process.exit(0))
   })
+}
+
+/** Where the API is, when its URL names an address and not a host. */
+function apiAddress(url: string): { ip: string; port: number } | undefined {
+  const { hostname, port, protocol } = new URL(url)
+  if (!isIPv4(hostname)) return undefined
+  return { ip: hostname, port: Number(port) || (protocol === 'https:' ? 443 : 80) }
 }
 
 function watchPower(cut: () => void): void {

@@ -9,7 +9,7 @@ import type { Service, ServicePort } from '#shared/api/service.ts'
 import type { AddressPool } from './address-pool.ts'
 import { freePort, isFree } from './free-port.ts'
 import { dnsOf, hostDns } from './resolv-conf.ts'
-import type { Address, DnsSettings, Network, SandboxNetwork } from './network.ts'
+import type { Address, DnsSettings, Network, SandboxNetwork, WantedNetwork } from './network.ts'
 import { openPortProxy } from './port-proxy.ts'
 import type { PortProxy } from './port-proxy.ts'
 import { internalKey, planService, serviceOf } from './service-ports.ts'
@@ -92,11 +92,9 @@ class Loopback implements Network {
     return port === undefined ? undefined : { host: '127.0.0.1', port }
   }
 
-  async applyServices(
-    services: readonly Service[],
-    slices: readonly EndpointSlice[],
-  ): Promise<void> {
-    const slicesOf = Map.groupBy(slices, serviceOf)
+  /** No packet passes a kernel's rules here: policies are not enforced. */
+  async apply({ services, endpointSlices }: WantedNetwork): Promise<void> {
+    const slicesOf = Map.groupBy(endpointSlices, serviceOf)
     const names = new Set<string>()
     for (const service of services) {
       const name = `${service.metadata.namespace}/${service.metadata.name}`

@@ -1,7 +1,7 @@
 // What the agent asks of a node's network. `loopback` (loopback.ts) plays it on a machine where VMs
 // have no network of their own; the kernel's (bridge, nftables) goes behind the same interface.
 
-import type { EndpointSlice } from '#shared/api/endpoint-slice.ts'
+import type { DesiredState } from '#shared/api/agent-wire.ts'
 import type { Pod } from '#shared/api/pod.ts'
 import type { Service, ServicePort } from '#shared/api/service.ts'
 
@@ -34,6 +34,12 @@ export interface DnsSettings {
   options: readonly string[]
 }
 
+/** What all nodes forward for, and what isolates this node's pods. */
+export type WantedNetwork = Pick<
+  DesiredState,
+  'pods' | 'services' | 'endpointSlices' | 'networkPolicies'
+>
+
 export interface Network {
   /**
    * True: a pod's address is on an interface of the pod, and everything reaches it there. False: it is
@@ -59,8 +65,11 @@ export interface Network {
    * at that address.
    */
   locate(podIP: string, containerPort: number): Address | undefined
-  /** Forwards for exactly these Services, to their ready endpoints. Costs what has changed. */
-  applyServices(services: readonly Service[], slices: readonly EndpointSlice[]): Promise<void>
+  /**
+   * Forwards for exactly these Services, to their ready endpoints, and isolates pods by exactly these
+   * policies. Costs what has changed.
+   */
+  apply(wanted: WantedNetwork): Promise<void>
   /** Where a pod of this node reaches a port of a Service. */
   serviceAddress(service: Service, port: ServicePort): Address | undefined
   /** How a pod finds names, by its dnsPolicy and dnsConfig. */

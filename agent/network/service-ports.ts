@@ -92,7 +92,7 @@ function outsideRoutes(service: Service, port: ServicePort, nodeIp: string): str
  * Ready endpoints; when there is none, those that are terminating but still serve (as kube-proxy).
  * `onNode` keeps those of one node.
  */
-function backendsOf(
+export function backendsOf(
   slices: readonly EndpointSlice[],
   servicePort: ServicePort,
   onNode: string | undefined,

@@ -142,13 +142,13 @@ function retryAfter(json: unknown, answer: Answer): number | undefined {
 }
 
 /** True for what the API sends as a desired state; its objects are the API's own and are believed. */
+const LISTS = ['pods', 'configMaps', 'secrets', 'services', 'endpointSlices', 'networkPolicies']
+
 export function isDesired(json: unknown): json is DesiredState {
   return (
     isRecord(json) &&
     typeof json['version'] === 'string' &&
-    ['pods', 'configMaps', 'secrets', 'services', 'endpointSlices'].every((key) =>
-      Array.isArray(json[key]),
-    )
+    LISTS.every((key) => Array.isArray(json[key]))
   )
 }
 

@@ -90,8 +90,7 @@ async function send(
   const context = contextOf(pull === undefined ? environment : `preview-${pull}`)
   const told = commitState(state)
   if (told) {
-    const shown = { ...(url ? { url } : {}), ...(details ? { details } : {}) }
-    await github.setStatus(commit, { state: told, description, context, ...shown })
+    await github.setStatus(commit, { state: told, description, context, ...(url ? { url } : {}) })
   }
   if (deploymentId !== undefined) {
     await github.setDeploymentStatus(deploymentId, state, description, url)

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { aDeployment, aNode, aPod, aService } from '#test/support/objects.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
+import type { NetworkPolicy } from '#shared/api/network-policy.ts'
 import type { NodePool } from '#shared/api/node-pool.ts'
 import type { Change, Revision } from '#shared/ports/store.ts'
 import { keyOfObject } from '#shared/reconcile/kinds.ts'
@@ -105,6 +106,36 @@ describe('who must hear of it when', () => {
       expect({ nodes: [...found.nodes], cloud: found.cloud }).toEqual({ nodes, cloud })
     },
   )
+})
+
+describe('a peer of a NetworkPolicy', () => {
+  const policy: NetworkPolicy = {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: aDeployment('allow').metadata,
+    spec: {
+      podSelector: {},
+      policyTypes: ['Ingress'],
+      ingress: [{ from: [{ podSelector: {} }] }],
+    },
+  }
+
+  test.each(['user:admin', 'node:b'])('is told to the nodes it may speak with (%s)', (actor) => {
+    const view = new ClusterView()
+    view.apply(
+      revision(
+        [bound, user, policy].map((after) => ({ key: keyOfObject(after), after })),
+        'setup',
+      ),
+    )
+    const peer = aPod('peer', { node: 'b', status: { podIP: '10.4.2.2' } })
+    const change: Change = {
+      key: keyOfObject(peer),
+      before: aPod('peer', { node: 'b' }),
+      after: peer,
+    }
+    expect([...concernsOf([revision([change], actor)], view).nodes].sort()).toEqual(['a', 'b'])
+  })
 })
 
 describe('the deploy function hears of', () => {

@@ -4,6 +4,8 @@
 import type { ConfigMap, Secret } from '#shared/api/config.ts'
 import type { EndpointSlice } from '#shared/api/endpoint-slice.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
+import { NETWORK_POLICIES } from '#shared/api/network-policy.ts'
+import type { NetworkPolicy } from '#shared/api/network-policy.ts'
 import type { NodePool } from '#shared/api/node-pool.ts'
 import { ASKED_ANNOTATION, type Node } from '#shared/api/node.ts'
 import { conditionOf } from '#shared/api/conditions.ts'
@@ -13,6 +15,7 @@ import type { Service } from '#shared/api/service.ts'
 import { isEqual } from '#shared/equal.ts'
 import { splitKey } from '#shared/key.ts'
 import type { Key } from '#shared/key.ts'
+import { nodesOfNamespace, nodesOfPeer, nodesOfPolicy } from '#shared/network/policy-concerns.ts'
 import type { Change, Revision } from '#shared/ports/store.ts'
 import type { Reader } from '#shared/view/reader.ts'
 import { usedBy } from '../api/agent/desired.ts'
@@ -56,6 +59,10 @@ export function concernsOf(revisions: readonly Revision[], reader: Reader): Conc
     for (const change of changes) addConcerns(found, change, reader)
     const [kind, name] = cause.actor.split(':')
     if (kind === 'node' && name) found.nodes.delete(name)
+    // An address that a node has told may be a peer of another of its own pods: that it does not know.
+    for (const node of changes.flatMap((change) => nodesOfPeers(change, reader))) {
+      found.nodes.add(node)
+    }
     if (cause.actor === CLOUD_ACTOR) found.cloud = false
     // The next wake-up of its own making comes from its timer.
     if (cause.actor === DEPLOY_ACTOR) found.deploys = false
@@ -71,12 +78,29 @@ export function addAll(to: Concerns, more: Concerns): void {
   to.deploys ||= more.deploys
 }
 
+function nodesOfPeers({ key, before, after }: Change, reader: Reader): string[] {
+  if (splitKey(key).resource !== 'pods') return []
+  return nodesOfPeer(reader, before as Pod | undefined, after as Pod | undefined)
+}
+
 function addConcerns(concerns: Concerns, change: Change, reader: Reader): void {
   const { key, before, after } = change
   concerns.deploys ||= isDeployed(before) || isDeployed(after)
   switch (splitKey(key).resource) {
     case 'pods':
       for (const node of nodesOfPod(before as Pod | undefined, after as Pod | undefined)) {
+        concerns.nodes.add(node)
+      }
+      break
+    case 'namespaces':
+      for (const node of nodesOfNamespace(reader, before, after)) concerns.nodes.add(node)
+      break
+    case NETWORK_POLICIES:
+      for (const node of nodesOfPolicy(
+        reader,
+        before as NetworkPolicy | undefined,
+        after as NetworkPolicy | undefined,
+      )) {
         concerns.nodes.add(node)
       }
       break

@@ -25,8 +25,34 @@ export interface DesiredState {
   /** All Services and EndpointSlices: every node forwards for every Service, as kube-proxy does. */
   services: Service[]
   endpointSlices: EndpointSlice[]
+  /** The NetworkPolicies that select this node's pods, resolved to addresses. */
+  networkPolicies: PodPolicy[]
   /** The node itself, undefined until the first report created it. */
   node?: Node
+}
+
+/**
+ * One NetworkPolicy, as far as this node's pods are concerned. A direction that is there isolates the
+ * pods: only what one of its rules (of all policies together) describes may pass.
+ */
+export interface PodPolicy {
+  namespace: string
+  name: string
+  /** Uids of this node's pods that it selects. */
+  pods: string[]
+  ingress?: PolicyRule[]
+  egress?: PolicyRule[]
+}
+
+/** Who may connect at which ports. */
+export interface PolicyRule {
+  /** Only for these of the policy's pods; absent: for all of them. */
+  pods?: string[]
+  /** Addresses of pods, and ranges. Both absent: everybody. */
+  addresses?: string[]
+  blocks?: { cidr: string; except: string[] }[]
+  /** Absent: all ports. A port absent: all of its protocol. */
+  ports?: { protocol: string; port?: number; endPort?: number }[]
 }
 
 /** A pod's news. Ignored when the pod's uid differs (it was replaced) or the pod is gone. */

@@ -26,6 +26,7 @@ const LEAST: Record<string, object> = {
   Deployment: { spec: { selector: { matchLabels: { app: 'web' } }, template: TEMPLATE } },
   Service: { spec: { ports: [{ port: 80 }] } },
   EndpointSlice: { addressType: 'IPv4' },
+  NetworkPolicy: { spec: { podSelector: {} } },
   NodePool: { spec: { zone: 'us-east1-c' } },
   Repository: { spec: { repository: 'owner/name' } },
   RuntimeClass: { handler: 'runc' },

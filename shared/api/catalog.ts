@@ -13,6 +13,7 @@ import { resourceOf } from './kind.ts'
 import type { KindDefinition } from './kind.ts'
 import { leaseKind } from './lease.ts'
 import { namespaceKind } from './namespace.ts'
+import { networkPolicyKind } from './network-policy.ts'
 import { nodePoolKind } from './node-pool.ts'
 import { nodeKind } from './node.ts'
 import { podKind } from './pod-kind.ts'
@@ -45,6 +46,7 @@ export const CATALOG: readonly KindDefinition[] = [
   replicaSetKind,
 
   eventV1Kind,
+  networkPolicyKind,
   priorityClassKind,
   leaseKind,
   runtimeClassKind,

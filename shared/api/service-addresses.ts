@@ -14,6 +14,12 @@ const RANGE_SIZE = 2 ** 12
 /** The address of the API itself (service `kubernetes` in `default`): the first of the range. */
 export const API_SERVICE_IP = toAddress(RANGE_START + 1)
 
+/** The cluster's DNS (service `kube-dns` in `kube-system`): the tenth, as on GKE. */
+export const DNS_SERVICE_IP = toAddress(RANGE_START + 10)
+
+/** The domain of the cluster's names. */
+export const CLUSTER_DOMAIN = 'cluster.local'
+
 /** Addresses that are never given to a service which asks for none. */
 const KEPT = 16
 

@@ -2,7 +2,7 @@
 
 import type { ConfigMap } from '../api/config.ts'
 import type { KubeObject } from '../api/meta.ts'
-import { API_SERVICE_IP } from '../api/service-addresses.ts'
+import { API_SERVICE_IP, DNS_SERVICE_IP } from '../api/service-addresses.ts'
 import type { Service } from '../api/service.ts'
 import { derivedUid } from '../hash.ts'
 import { formatTime } from '../time.ts'
@@ -41,7 +41,43 @@ export function bootstrapObjects({ now, ca }: BootstrapInput): KubeObject[] {
     metadata: meta('ConfigMap', ROOT_CA_CONFIG_MAP, 'kube-system'),
     data: { 'ca.crt': ca },
   }
-  return [...namespaces, rootCa, kubernetesService(meta('Service', 'kubernetes', 'default'))]
+  return [
+    ...namespaces,
+    rootCa,
+    kubernetesService(meta('Service', 'kubernetes', 'default')),
+    dnsService(meta('Service', 'kube-dns', 'kube-system')),
+  ]
+}
+
+/**
+ * Where pods ask for names. It has no selector, for there are no pods behind it: the agent of each node
+ * answers at this address.
+ */
+function dnsService(metadata: KubeObject['metadata']): Service {
+  const labels = {
+    'k8s-app': 'kube-dns',
+    'kubernetes.io/cluster-service': 'true',
+    'kubernetes.io/name': 'KubeDNS',
+  }
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { ...metadata, labels },
+    spec: {
+      type: 'ClusterIP',
+      clusterIP: DNS_SERVICE_IP,
+      clusterIPs: [DNS_SERVICE_IP],
+      internalTrafficPolicy: 'Cluster',
+      ipFamilies: ['IPv4'],
+      ipFamilyPolicy: 'SingleStack',
+      ports: [
+        { name: 'dns', protocol: 'UDP', port: 53, targetPort: 53 },
+        { name: 'dns-tcp', protocol: 'TCP', port: 53, targetPort: 53 },
+      ],
+      sessionAffinity: 'None',
+    },
+    status: { loadBalancer: {} },
+  }
 }
 
 function kubernetesService(metadata: KubeObject['metadata']): Service {

@@ -198,6 +198,7 @@ async function startControl() {
     secrets: [],
     services: [],
     endpointSlices: [],
+    networkPolicies: [],
   }
   const reports: NodeReport[] = []
   const outage = { status: 0 }

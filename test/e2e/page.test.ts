@@ -6,7 +6,6 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { BROWSER_ARGS } from '../../story/picture.ts'
 import { eventually, startLocalWherry, type LocalWherry } from '../local-wherry.ts'
 
 const PICTURES = join(import.meta.dirname, '../../test-results')
@@ -33,7 +32,15 @@ describe.skipIf(!CHROMIUM)('tic-tac-toe in a browser', () => {
     wherry = await startLocalWherry()
     browser = await chromium.launch({
       ...(CHROMIUM ? { executablePath: CHROMIUM } : {}),
-      args: BROWSER_ARGS,
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-dev-shm-usage',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+        '--no-first-run',
+      ],
     })
     page = await browser.newPage({ viewport: { width: 1180, height: 820 } })
     page.setDefaultTimeout(DEADLINE_MS)

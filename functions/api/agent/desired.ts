@@ -1,5 +1,5 @@
-// What a node's agent may know: its pods, what those pods name, and the Services that every node
-// forwards for. Nothing else of the cluster.
+// What a node's agent may know: its pods, what those pods name, the addresses that policies let speak
+// with them, and the Services that every node forwards for. Nothing else of the cluster.
 
 import type { DesiredState } from '#shared/api/agent-wire.ts'
 import type { ConfigMap, Secret } from '#shared/api/config.ts'
@@ -8,6 +8,7 @@ import type { KubeObject } from '#shared/api/meta.ts'
 import type { Node } from '#shared/api/node.ts'
 import type { Container, Pod, PodSpec, Volume } from '#shared/api/pod.ts'
 import type { Service } from '#shared/api/service.ts'
+import { policiesFor } from '#shared/network/resolve-policies.ts'
 import { keyOf, type Key } from '#shared/key.ts'
 import type { Reader } from '#shared/view/reader.ts'
 
@@ -31,6 +32,7 @@ export function desiredState(reader: Reader, node: string): DesiredState {
     endpointSlices: (
       reader.list('endpointslices.discovery.k8s.io') as readonly EndpointSlice[]
     ).map(withoutManagedFields),
+    networkPolicies: policiesFor(reader, node),
     ...(own ? { node: withoutManagedFields(own) } : {}),
   }
 }
