@@ -8,6 +8,7 @@ import { createPubsubBus, type PubsubBus } from '#functions/adapters/pubsub-bus.
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { Store } from '#shared/ports/store.ts'
+import { isReason } from '#shared/status.ts'
 import { createMemoryStore } from './adapters/memory-store.ts'
 import { startGoogleEmulators, type GoogleEmulator } from './google/emulators.ts'
 import { startPubsubServer } from './google/pubsub-server.ts'
@@ -39,6 +40,7 @@ export interface Backend {
 
 /** Of the emulator's heap: a demo's clusters and an hour of their history fit many times. */
 const FIRESTORE_HEAP_MB = 1024
+const FIRST_ANSWER_MS = 60_000
 
 /** Starts both sides; what cannot be had is replaced and named. */
 export async function openBackend(options: BackendOptions): Promise<Backend> {
@@ -60,6 +62,7 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
   const store = connection
     ? createFirestoreStore({ connection, clock, log })
     : createMemoryStore({ clock })
+  await untilAnswered(store)
   return {
     store,
     bus,
@@ -68,14 +71,29 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
     pubsub,
     summary: `${firestore ? 'Firestore emulator' : 'memory store'}, ${pubsub ? 'Pub/Sub emulator' : 'own Pub/Sub server'}`,
     missing: emulators.missing,
-    pingStore: async () => {
-      await store.get('wherry-fleet', 'probes//ping')
-    },
+    pingStore: () => ping(store),
     stop: async () => {
       await bus.close()
       await connection?.close()
       await ownPubsub?.stop()
       await emulators.stop()
     },
+  }
+}
+
+async function ping(store: Store): Promise<void> {
+  await store.get('wherry-fleet', 'probes//ping')
+}
+
+/** What was just started is slow at first, more so on a busy machine; later questions cannot wait. */
+async function untilAnswered(store: Store): Promise<void> {
+  const deadline = Date.now() + FIRST_ANSWER_MS
+  for (;;) {
+    try {
+      await ping(store)
+      return
+    } catch (error) {
+      if (!isReason(error, 'ServiceUnavailable') || Date.now() > deadline) throw error
+    }
   }
 }

@@ -57,7 +57,7 @@ export function composeCloud(ports: Ports, config: CloudConfig): OnMessage {
   return (message) => forCluster(message, (cluster) => cloud.handle(cluster))
 }
 
-/** Logs of failing pods are left out where no agent can be reached. */
+/** Where no agent can be reached, the last words that the control plane keeps are shown. */
 export function composeDeploys(
   ports: Omit<Ports, 'compute'>,
   options: Pick<DeploysDeps, 'githubUrl' | 'urlOfAddress'> & {

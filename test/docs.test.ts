@@ -14,7 +14,7 @@ import { apiVersionOf } from '#shared/api/kind.ts'
 const ROOT = join(import.meta.dirname, '..')
 const PAGES = globSync(['*.md', 'docs/*.md', 'examples/*/README.md'], { cwd: ROOT }).sort()
 const RECORDS = globSync('docs/decisions/0*.md', { cwd: ROOT }).sort()
-const FOLDERS = 'agent|bench|docs|emulator|examples|functions|infra|shared|test'
+const FOLDERS = 'agent|bench|docs|emulator|examples|functions|infra|shared|story|test'
 const PATH = new RegExp(`^(?:${FOLDERS})/[^\\s<>…]*$`)
 const IMAGE_BYTES_MAX = 150_000
 

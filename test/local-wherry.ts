@@ -32,6 +32,8 @@ export interface LocalWherry {
   /** All that it printed. */
   output(): string
   pid: number
+  /** How this machine opens port 80 of a load balancer: at its address, as a rule. */
+  urlOf(address: string): string
   /** Runs kubectl with the kubeconfig that was written; `args` as a person types them. */
   kubectl(
     args: string,
@@ -48,9 +50,16 @@ export interface LocalWherry {
 const START_DEADLINE_MS = 90_000
 const STOP_DEADLINE_MS = 30_000
 
-/** Starts it and waits until it says that it is ready. */
+/** Starts it and waits until it says that it is ready; `signal` ends one that still comes up. */
 export async function startLocalWherry(
-  options: { args?: string[]; env?: Record<string, string>; home?: string } = {},
+  options: {
+    args?: string[]
+    env?: Record<string, string>
+    home?: string
+    signal?: AbortSignal
+    /** How long it may take. */
+    deadlineMs?: number
+  } = {},
 ): Promise<LocalWherry> {
   const home = options.home ?? mkdtempSync(join(tmpdir(), 'wherry-'))
   rmSync(join(home, 'ready.json'), { force: true })
@@ -64,19 +73,29 @@ export async function startLocalWherry(
   let text = ''
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()))
-  const ready = await untilReady(child, join(home, 'ready.json'), () => text)
+  const end = (): void => void child.kill('SIGINT')
+  options.signal?.addEventListener('abort', end, { once: true })
+  const ready = await untilReady(child, {
+    file: join(home, 'ready.json'),
+    output: () => text,
+    deadlineMs: options.deadlineMs ?? START_DEADLINE_MS,
+  })
+  options.signal?.removeEventListener('abort', end)
   return running({ child, home, ready, output: () => text })
 }
 
-async function untilReady(child: ChildProcess, file: string, output: () => string): Promise<Ready> {
-  const deadline = Date.now() + START_DEADLINE_MS
+async function untilReady(
+  child: ChildProcess,
+  { file, output, deadlineMs }: { file: string; output: () => string; deadlineMs: number },
+): Promise<Ready> {
+  const deadline = Date.now() + deadlineMs
   while (Date.now() < deadline) {
     if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8'))
     if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${output()}`)
     await sleep(100)
   }
   child.kill('SIGKILL')
-  throw new Error(`not ready after ${START_DEADLINE_MS / 1000} s:\n${output()}`)
+  throw new Error(`not ready after ${deadlineMs / 1000} s:\n${output()}`)
 }
 
 function running(parts: {
@@ -106,6 +125,10 @@ function running(parts: {
   return {
     ...parts,
     pid: child.pid ?? 0,
+    urlOf(address) {
+      const elsewhere = new RegExp(`${address}:80 cannot be had on this machine, open (\\S+)`)
+      return elsewhere.exec(parts.output())?.[1] ?? `http://${address}`
+    },
     kubectl: run,
     mustKubectl: async (args, options) => {
       const result = await run(args, options)

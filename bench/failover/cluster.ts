@@ -30,12 +30,11 @@ interface List<T> {
   items: T[]
 }
 
-const PODS = '/api/v1/namespaces/default/pods'
 const NODES = '/api/v1/nodes'
 const AGAIN_MS = 200
 
-/** Watches the first cluster of the kubeconfig. */
-export function watchCluster(kubeconfigPath: string): Cluster {
+/** Watches the nodes and one namespace's pods of the first cluster of the kubeconfig. */
+export function watchCluster(kubeconfigPath: string, namespace = 'default'): Cluster {
   const { clusters, users }: Kubeconfig = parse(readFileSync(kubeconfigPath, 'utf8'))
   const server = clusters[0]?.cluster.server ?? ''
   const ca = Buffer.from(clusters[0]?.cluster['certificate-authority-data'] ?? '', 'base64')
@@ -113,7 +112,7 @@ export function watchCluster(kubeconfigPath: string): Cluster {
     })
   }
 
-  const pods = watch<Pod>(PODS)
+  const pods = watch<Pod>(`/api/v1/namespaces/${namespace}/pods`)
   const nodes = watch<Node>(NODES)
   return {
     pods: () => [...pods.values()],

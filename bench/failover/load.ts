@@ -2,7 +2,7 @@
 // was sent, when it ended, and how. New requests are sent at their time whether old ones have ended
 // or not, as visitors do.
 
-import { get } from 'node:http'
+import { request } from 'node:http'
 
 export interface RequestRecord {
   /** Milliseconds since 1970. */
@@ -21,15 +21,25 @@ export interface Load {
   stop(): Promise<void>
 }
 
+/** What is asked for; by default `GET`, by visitors who wait `PATIENCE_MS`. */
+export interface Question {
+  url: string
+  method?: string
+  headers?: Readonly<Record<string, string>>
+  body?: string
+  patienceMs?: number
+}
+
 /** A visitor waits this long. */
 export const PATIENCE_MS = 2000
 
-export function startLoad(url: string, perSecond: number): Load {
+export function startLoad(what: string | Question, perSecond: number): Load {
+  const question = typeof what === 'string' ? { url: what } : what
   const records: RequestRecord[] = []
   const open = new Set<Promise<void>>()
   const send = async (): Promise<void> => {
     const sentAt = Date.now()
-    const answer = await ask(url)
+    const answer = await ask(question)
     records.push({ sentAt, endedAt: Date.now(), ...answer })
   }
   const sendOne = (): void => {
@@ -50,13 +60,14 @@ export function startLoad(url: string, perSecond: number): Load {
 type Answer = Pick<RequestRecord, 'failure' | 'servedBy'>
 
 /** An answer is 200, to its end. */
-function ask(url: string): Promise<Answer> {
+function ask({ url, method, headers, body, patienceMs }: Question): Promise<Answer> {
   return new Promise((resolve) => {
     const end = (answer: Answer): void => {
       clearTimeout(timer)
       resolve(answer)
     }
-    const request = get(url, { agent: false, headers: { connection: 'close' } }, (response) => {
+    const options = { method, agent: false, headers: { ...headers, connection: 'close' } }
+    const call = request(url, options, (response) => {
       const { statusCode, headers } = response
       const servedBy = String(headers['x-served-by'] ?? '')
       response.resume()
@@ -68,8 +79,9 @@ function ask(url: string): Promise<Answer> {
     })
     const timer = setTimeout(() => {
       end({ failure: 'no answer' })
-      request.destroy()
-    }, PATIENCE_MS)
-    request.on('error', (error) => end({ failure: error.message }))
+      call.destroy()
+    }, patienceMs ?? PATIENCE_MS)
+    call.on('error', (error) => end({ failure: error.message }))
+    call.end(body)
   })
 }

@@ -3,9 +3,11 @@
 // it for repositories named `local/…`; tests add faults.
 // https://docs.github.com/en/rest
 
-import { createHash } from 'node:crypto'
 import { Hono, type Context } from 'hono'
 import type { Clock } from '#shared/ports/clock.ts'
+import { addTokens, isKnownToken, type AppDouble } from './double-app.ts'
+import { AT, missing, tagged, type Of } from './double-answers.ts'
+import { addChecks, addGitData } from './double-more.ts'
 import { openGitFolder, type GitFolder } from './git.ts'
 
 export interface PullDouble {
@@ -40,6 +42,16 @@ export interface CommentDouble {
   body: string
 }
 
+export interface CheckRunDouble {
+  id: number
+  name: string
+  head_sha: string
+  external_id: string
+  status: string
+  conclusion?: string
+  output: { title: string; summary: string }
+}
+
 export interface RepositoryDouble {
   name: string
   git: GitFolder
@@ -47,6 +59,7 @@ export interface RepositoryDouble {
   statuses: StatusDouble[]
   deployments: DeploymentDouble[]
   comments: CommentDouble[]
+  checks: CheckRunDouble[]
 }
 
 export interface GithubDouble {
@@ -66,6 +79,8 @@ export interface GithubDoubleOptions {
   origin: () => string
   /** Requests an hour before 403. */
   rateLimit?: number
+  /** When given, only its installation tokens are accepted. */
+  credentials?: AppDouble
   /** For tests: an answer that is given instead. */
   fault?: (method: string, path: string) => Response | Promise<Response> | undefined
 }
@@ -87,6 +102,10 @@ export function createGithubDouble(options: GithubDoubleOptions): GithubDouble {
       requests.push(`${c.req.method} ${path} ${faulty.status}`)
       return faulty
     }
+    if (options.credentials && !isKnownToken(options.credentials, c, clock.now())) {
+      requests.push(`${c.req.method} ${path} 401`)
+      return c.json({ message: 'Bad credentials' }, 401)
+    }
     if (clock.now() >= limit.resetMs) Object.assign(limit, { used: 0, resetMs: clock.now() + HOUR })
     if (limit.used >= max) {
       requests.push(`${c.req.method} ${path} 403`)
@@ -103,8 +122,12 @@ export function createGithubDouble(options: GithubDoubleOptions): GithubDouble {
   })
   const of = (c: Context): RepositoryDouble | undefined =>
     repositories.get(`${c.req.param('owner')}/${c.req.param('name')}`.toLowerCase())
+  // Before the reads: a path of theirs takes whatever follows a commit.
+  addChecks(app, of)
   addReads(app, options, of)
   addReports(app, of)
+  addGitData(app, of)
+  if (options.credentials) addTokens(app, options.credentials, clock)
   app.notFound((c) => c.json({ message: 'Not Found' }, 404))
   return {
     app,
@@ -118,6 +141,7 @@ export function createGithubDouble(options: GithubDoubleOptions): GithubDouble {
         statuses: present?.statuses ?? [],
         deployments: present?.deployments ?? [],
         comments: present?.comments ?? [],
+        checks: present?.checks ?? [],
       }
       repositories.set(name.toLowerCase(), repository)
       return repository
@@ -125,10 +149,6 @@ export function createGithubDouble(options: GithubDoubleOptions): GithubDouble {
     find: (name) => repositories.get(name.toLowerCase()),
   }
 }
-
-type Of = (c: Context) => RepositoryDouble | undefined
-
-const AT = '/repos/:owner/:name'
 
 function limited(max: number, resetMs: number): Response {
   return Response.json(
@@ -142,18 +162,6 @@ function limited(max: number, resetMs: number): Response {
       },
     },
   )
-}
-
-function missing(c: Context): Response {
-  return c.json({ message: 'Not Found' }, 404)
-}
-
-/** 304 when the client has it already. */
-function tagged(c: Context, body: unknown): Response {
-  const text = JSON.stringify(body)
-  const etag = `W/"${createHash('sha256').update(text).digest('hex')}"`
-  if (c.req.header('if-none-match') === etag) return new Response(null, { status: 304 })
-  return new Response(text, { headers: { 'content-type': 'application/json', etag } })
 }
 
 function addReads(app: Hono, { base = '', origin }: GithubDoubleOptions, of: Of): void {

@@ -19,11 +19,17 @@ export interface GitFolder {
   references(prefix: string): Promise<{ ref: string; sha: string }[]>
   /** The branch that is checked out. */
   branch(): Promise<string>
+  /** The name of the commit's tree. */
+  tree(sha: string): Promise<string | undefined>
+  /** A new commit, on no branch. */
+  commitTree(tree: string, parents: readonly string[], message: string): Promise<string>
+  /** A new branch or tag at a commit. Error: it is there. */
+  createReference(reference: string, sha: string): Promise<void>
   /** The tree as GitHub packs it. */
   archive(sha: string, prefix: string): Promise<Buffer>
 }
 
-/** Reads the repository in this folder; nothing in it is changed. */
+/** The repository in this folder; what is checked out there is not touched. */
 export function openGitFolder(folder: string): GitFolder {
   const git = async (...args: string[]): Promise<string> => {
     const { stdout } = await run('git', ['-C', folder, ...args], { timeout: DEADLINE_MS })
@@ -45,6 +51,30 @@ export function openGitFolder(folder: string): GitFolder {
         const [ref = '', sha = ''] = line.split(' ')
         return ref.startsWith(prefix) && ref !== '' ? [{ ref, sha }] : []
       })
+    },
+    async tree(sha) {
+      try {
+        return await git('rev-parse', '--verify', '--end-of-options', `${sha}^{tree}`)
+      } catch {
+        return undefined
+      }
+    },
+    commitTree: (tree, parents, message) =>
+      git(
+        '-c',
+        'user.name=Wherry',
+        '-c',
+        'user.email=wherry@localhost',
+        'commit-tree',
+        '-m',
+        message,
+        ...parents.flatMap((parent) => ['-p', parent]),
+        '--end-of-options',
+        tree,
+      ),
+    async createReference(reference, sha) {
+      // An old value of zeros: only if it is not there.
+      await git('update-ref', '--end-of-options', reference, sha, '0'.repeat(40))
     },
     branch: () => git('rev-parse', '--abbrev-ref', 'HEAD'),
     async archive(sha, prefix) {

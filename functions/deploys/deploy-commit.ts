@@ -6,11 +6,15 @@ import {
   deploySettings,
   type DeployReport,
   type DeployState,
+  type ImagePin,
   type Repository,
   type RepositoryStatus,
 } from '#shared/api/repository.ts'
 import { short } from '#shared/deploy/events.ts'
+import { pinsInUse, releaseId } from '#shared/deploy/images.ts'
 import type { Manifest } from '#shared/deploy/manifest.ts'
+import { costOf, shownCost } from '#shared/deploy/cost.ts'
+import { checkFork, preferSpot } from '#shared/deploy/preview-rules.ts'
 import { renderTree } from '#shared/deploy/render.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
 import type { Write } from '#shared/ports/store.ts'
@@ -25,24 +29,25 @@ import { planApply, type ApplyPlan } from './plan.ts'
 import { packManifests, readRelease, releaseWrites } from './release.ts'
 import { RENDER_TOOLS } from './render-tools.ts'
 import { DEPLOY_ACTOR, isLostRace, readRepository, statusWrite, updateStatus } from './status.ts'
-import { stateOf, withState, type Target } from './targets.ts'
+import { mainTarget, releaseOf, stateOf, withState, type Target } from './targets.ts'
 import { readTarball } from './tarball.ts'
 
 const ATTEMPTS_MAX = 20
+const REFUSALS = ['Invalid', 'RequestEntityTooLarge', 'Forbidden'] as const
 const CHANGES_SHOWN = 20
 
 export interface DeployRequest {
   target: Target
   head: Head
   /**
-   * The commit that was deployed when GitHub was asked. When it is another one by now, somebody else
+   * The release that was deployed when GitHub was asked. When it is another one by now, somebody else
    * was faster, and may have had the newer answer: then nothing is done.
    */
   basis: string | undefined
   /** What the answered question makes of the status, in the same commit. */
   answered: (status: RepositoryStatus, repository: Repository) => RepositoryStatus
-  /** Objects that come with it: a preview's namespace. */
-  extra?: readonly Manifest[]
+  /** A pull request's: objects that come with it (its namespace, its bounds), and whose it is. */
+  preview?: { extra: readonly Manifest[]; isFork: boolean }
 }
 
 /** Deploys a commit from GitHub, or refuses it. Errors: GithubBusy, GithubRefusal. */
@@ -53,27 +58,53 @@ export async function deployCommit(
   request: DeployRequest,
 ): Promise<void> {
   const { target, head } = request
-  const [deploymentId, manifests] = await Promise.all([
+  const [deploymentId, rendered] = await Promise.all([
     announce(tending, github, target, head.commit),
-    fetchManifests(repository, github, head.commit),
+    fetchManifests(repository, github, request),
   ])
-  if (manifests instanceof StatusError) {
-    await refuse(tending, request, manifests.message, deploymentId)
+  if (rendered instanceof StatusError) {
+    await refuse(tending, request, rendered.message, deploymentId)
     return
   }
-  const all = [...(request.extra ?? []), ...manifests]
-  await applyManifests(tending, { ...request, manifests: all, deploymentId, phase: 'Progressing' })
+  const cost = request.preview && (await previewCost(tending, repository, rendered))
+  const isSpot = request.preview !== undefined && repository.spec.previews?.spot !== false
+  const placed = isSpot ? preferSpot(rendered) : rendered
+  const manifests = [...(request.preview?.extra ?? []), ...placed]
+  await applyManifests(tending, {
+    ...request,
+    manifests,
+    deploymentId,
+    phase: 'Progressing',
+    ...(cost === undefined ? {} : { cost }),
+  })
+}
+
+/** What merging would change, against what the branch runs now. */
+async function previewCost(
+  { live }: Tending,
+  repository: Repository,
+  manifests: readonly Manifest[],
+): Promise<string> {
+  const { lastGood } = repository.status ?? {}
+  const main = mainTarget(repository)
+  const present = lastGood
+    ? (await readRelease(live.current, repository, main, lastGood))?.manifests
+    : undefined
+  const isSpot = repository.spec.previews?.spot !== false
+  return shownCost(costOf(present ?? []), costOf(manifests), costOf(manifests, { isSpot }))
 }
 
 async function fetchManifests(
   repository: Repository,
   github: Github,
-  commit: string,
+  { head, preview }: DeployRequest,
 ): Promise<Manifest[] | StatusError> {
   const { path } = deploySettings(repository)
   try {
-    const tree = await readTarball(await github.tarball(commit), path)
-    return renderTree(tree, path, RENDER_TOOLS)
+    const tree = await readTarball(await github.tarball(head.commit), path)
+    const manifests = renderTree(tree, path, RENDER_TOOLS)
+    if (preview?.isFork) checkFork(manifests)
+    return manifests
   } catch (error) {
     if (isReason(error, 'Invalid')) return error
     throw error
@@ -82,12 +113,15 @@ async function fetchManifests(
 
 export interface ApplyRequest extends DeployRequest {
   manifests: readonly Manifest[]
+  /** What containers are pinned to; what the Repository's status says unless said otherwise. */
+  images?: readonly ImagePin[]
   deploymentId: number | undefined
   phase: 'Progressing' | 'RollingBack'
   /** The bad commit, when an older one is applied again. */
   instead?: string
   message?: string
   report?: DeployReport
+  cost?: string
 }
 
 /** Commits all objects, or refuses all. */
@@ -101,8 +135,8 @@ export async function applyManifests(tending: Tending, request: ApplyRequest): P
       await commitAll(tending, reader, repository, request, packed)
       return
     } catch (error) {
-      if (isReason(error, 'Invalid') || isReason(error, 'RequestEntityTooLarge')) {
-        await refuse(tending, request, error.message, request.deploymentId)
+      if (REFUSALS.some((reason) => isReason(error, reason))) {
+        await refuse(tending, request, messageOf(error), request.deploymentId)
         return
       }
       if (!isLostRace(error)) throw error
@@ -112,8 +146,12 @@ export async function applyManifests(tending: Tending, request: ApplyRequest): P
   }
 }
 
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
 function isBeaten({ status = {} }: Repository, { target, basis }: DeployRequest): boolean {
-  return stateOf(status, target).deploy?.commit !== basis
+  return releaseOf(stateOf(status, target).deploy) !== basis
 }
 
 async function commitAll(
@@ -128,20 +166,23 @@ async function commitAll(
   const state = stateOf(repository.status ?? {}, target)
   const { lastGood, previousGood, deploy } = state
   const former = await Promise.all(
-    [lastGood, deploy?.commit].map(async (commit) =>
-      commit ? readRelease(reader, repository, target, commit) : [],
+    [lastGood, releaseOf(deploy)].map(async (release) =>
+      release ? (await readRelease(reader, repository, target, release))?.manifests : undefined,
     ),
   )
   const previous = former.flatMap((each) => each ?? [])
-  const input = { reader, repository, target, manifests, commit: head.commit, previous, now }
-  const plan = planApply(input)
+  const images = imagesOf(repository, request)
+  const id = releaseId(head.commit, images)
+  const commit = head.commit
+  const plan = planApply({ reader, repository, target, manifests, images, commit, previous, now })
   const kept = releaseWrites(reader, repository, target, {
-    commit: head.commit,
+    id,
     packed,
+    images,
     keep: [lastGood, previousGood],
     now,
   })
-  const status = progressing(repository, request, plan, now)
+  const status = progressing(repository, request, plan, { now, id, images })
   const own = statusWrite(repository, status)
   const writes: Write[] = [...plan.writes, ...kept, ...(own ? [own] : [])]
   await live.commit({
@@ -171,9 +212,9 @@ function progressing(
   repository: Repository,
   request: ApplyRequest,
   plan: ApplyPlan,
-  now: number,
+  { now, id, images }: { now: number; id: string; images: readonly ImagePin[] },
 ): RepositoryStatus {
-  const { target, head, phase, instead, message, deploymentId } = request
+  const { target, head, phase, instead, message, deploymentId, cost } = request
   const deploy: DeployState = {
     commit: head.commit,
     subject: head.subject,
@@ -191,12 +232,22 @@ function progressing(
     ].slice(0, CHANGES_SHOWN),
     ...(deploymentId ? { deploymentId } : {}),
     ...(instead ? { instead } : {}),
+    ...(cost ? { cost } : {}),
+    ...(id === head.commit ? {} : { release: id }),
   }
   const status = superseded(repository, target, head.commit)
   const state = stateOf(status, target)
   const next = withState(status, target, { ...state, deploy })
-  const { drift: _, ...rest } = request.answered(next, repository)
-  return request.report ? withReport(rest, request.report) : rest
+  const { drift: _, images: __, ...rest } = request.answered(next, repository)
+  const kept = target.pull === undefined ? images : (status.images ?? [])
+  const all = kept.length > 0 ? { ...rest, images: [...kept] } : rest
+  return request.report ? withReport(all, request.report) : all
+}
+
+/** Previews run what their commit says. */
+function imagesOf({ status }: Repository, request: ApplyRequest): ImagePin[] {
+  if (request.target.pull !== undefined) return []
+  return pinsInUse(request.manifests, request.images ?? status?.images ?? [])
 }
 
 /** A deploy that was still under way will never be good or bad: GitHub is told so. */

@@ -9,6 +9,8 @@ import { TOPICS } from '#shared/ports/bus.ts'
 import { createCredentials } from './credentials.ts'
 import type { DeploysDeps, Tending } from './deps.ts'
 import { createGithub } from './github.ts'
+import { createLastLines } from './last-lines.ts'
+import { findImage } from './registry.ts'
 import { repositoryKey } from './status.ts'
 import { tend, type Memory } from './tend.ts'
 import { createWebhook, type WebhookDeps } from './webhook.ts'
@@ -61,7 +63,7 @@ class ClusterDeploys {
     this.#credentials = createCredentials(deps.clock, this.#fetch)
     this.#deps = {
       urlOfAddress: (address, port) => `http://${address}${port === 80 ? '' : `:${port}`}`,
-      lastLines: () => Promise.resolve(undefined),
+      lastLines: createLastLines(),
       newId: () => `deploys-${randomUUID()}`,
       ...deps,
     }
@@ -128,15 +130,23 @@ class ClusterDeploys {
       key,
       github: async (repository, reader) => {
         const url = this.#deps.githubUrl(repository.spec.repository)
-        const token = await this.#credentials.tokenFor(repository, reader, url)
+        const { token, isApp } = await this.#credentials.tokenFor(repository, reader, url)
         return createGithub({
           url,
           repository: repository.spec.repository,
           token,
+          isApp,
+          onUnauthorized: () => token && this.#credentials.forget(token),
           clock: this.#deps.clock,
           fetch: this.#fetch,
           cache: this.#cacheOf(`${key} ${token ?? ''}`),
         })
+      },
+      findImage: async (repository, reader, want) => {
+        const url = this.#deps.githubUrl(repository.spec.repository)
+        const { token } = await this.#credentials.tokenFor(repository, reader, url)
+        const options = { clock: this.#deps.clock, fetch: this.#fetch, githubToken: token }
+        return findImage(options, want)
       },
     }
     return tend(tending, memory)

@@ -6,6 +6,7 @@ import type { Log } from '#shared/ports/log.ts'
 import type { Timers } from '#shared/ports/timers.ts'
 import type { Pod } from '#shared/api/pod.ts'
 import type { Repository } from '#shared/api/repository.ts'
+import type { FoundTag, ImageWant } from '#shared/deploy/images.ts'
 import type { Key } from '#shared/key.ts'
 import type { Reader } from '#shared/view/reader.ts'
 import type { LiveView, LiveViews } from '../cluster/live-view.ts'
@@ -23,7 +24,7 @@ export interface DeploysDeps {
   /** How a browser opens a load balancer's address; the address itself unless said otherwise. */
   urlOfAddress?: (address: string, port: number) => string | undefined
   /** The last lines of a failing pod; undefined when they cannot be had. */
-  lastLines?: (cluster: string, pod: Pod) => Promise<string | undefined>
+  lastLines?: (cluster: string, pod: Pod, reader: Reader) => Promise<string | undefined>
   newId?: () => string
 }
 
@@ -34,4 +35,9 @@ export interface Tending {
   live: LiveView
   key: Key
   github: (repository: Repository, reader: Reader) => Promise<Github>
+  findImage: (
+    repository: Repository,
+    reader: Reader,
+    want: ImageWant,
+  ) => Promise<FoundTag | undefined>
 }

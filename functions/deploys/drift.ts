@@ -8,7 +8,7 @@ import type { Tending } from './deps.ts'
 import { planApply, type ApplyPlan } from './plan.ts'
 import { readRelease } from './release.ts'
 import { updateStatus } from './status.ts'
-import { mainTarget } from './targets.ts'
+import { mainTarget, releaseOf } from './targets.ts'
 
 const SHOWN_MAX = 20
 
@@ -22,8 +22,9 @@ export async function tendDrift(
   const policy = repository.spec.drift ?? 'Report'
   if (policy === 'Ignore' || deploy?.phase !== 'Healthy') return false
   const target = mainTarget(repository)
-  const manifests = await readRelease(reader, repository, target, deploy.commit)
-  if (!manifests) return false
+  const release = await readRelease(reader, repository, target, releaseOf(deploy))
+  if (!release) return false
+  const { manifests, images } = release
   const planNow = (now: Repository, at: Reader): ApplyPlan | undefined => {
     try {
       return planApply({
@@ -32,6 +33,7 @@ export async function tendDrift(
         repository: { ...now, spec: { ...now.spec, prune: { enabled: false } } },
         target,
         manifests,
+        images,
         commit: deploy.commit,
         previous: [],
         now: deps.clock.now(),
@@ -46,7 +48,7 @@ export async function tendDrift(
   if (found.length === 0 && !repository.status?.drift) return false
   return updateStatus(deps, live, key, 'drift', (now, at) => {
     const { drift: _, ...rest } = now.status ?? {}
-    if (now.status?.deploy?.commit !== deploy.commit) return now.status ?? {}
+    if (releaseOf(now.status?.deploy) !== releaseOf(deploy)) return now.status ?? {}
     if (policy === 'Heal') return { status: rest, writes: planNow(now, at)?.writes ?? [] }
     return found.length > 0 ? { ...rest, drift: found } : rest
   })

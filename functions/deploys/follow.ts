@@ -5,11 +5,14 @@ import {
   deploySettings,
   type DeployReport,
   type DeployState,
+  type ImagePin,
   type Repository,
   type RepositoryStatus,
+  type RevertState,
 } from '#shared/api/repository.ts'
-import { addressOf, overdue, rolloutOf, type Rollout } from '#shared/deploy/rollout.ts'
+import { addressOf, overdue, placeOf, rolloutOf, type Rollout } from '#shared/deploy/rollout.ts'
 import { short } from '#shared/deploy/events.ts'
+import { commitOf } from '#shared/deploy/images.ts'
 import type { Key } from '#shared/key.ts'
 import { formatTime, parseTime } from '#shared/time.ts'
 import type { Reader } from '#shared/view/reader.ts'
@@ -19,7 +22,7 @@ import { withReport } from './outbox.ts'
 import { keyOfManifest } from './plan.ts'
 import { readRelease } from './release.ts'
 import { updateStatus } from './status.ts'
-import { stateOf, withState, type Target } from './targets.ts'
+import { releaseOf, stateOf, withState, type Target } from './targets.ts'
 
 const SKIPPED_MAX = 20
 
@@ -32,7 +35,7 @@ export async function follow(
 ): Promise<boolean> {
   const { deploy } = stateOf(repository.status ?? {}, target)
   if (!deploy || deploy.phase === 'Healthy' || deploy.phase === 'Refused') return false
-  const keys = await keysOf(reader, repository, target, deploy.commit)
+  const keys = await keysOf(reader, repository, target, releaseOf(deploy))
   if (!keys) return false
   const rollout = judge(tending, repository, reader, { deploy, keys })
   if (rollout.is === 'done') return succeed(tending, target, deploy, { keys, rollout })
@@ -65,15 +68,17 @@ function judge(
   return overdue(reader, keys, deploySettings(repository).timeoutSeconds)
 }
 
-/** The keys of what a commit deployed; undefined when that is not known any more. */
+/** The keys of what a release holds; undefined when that is not known any more. */
 export async function keysOf(
   reader: Reader,
   repository: Repository,
   target: Target,
-  commit: string,
+  release: string,
 ): Promise<Key[] | undefined> {
-  const manifests = await readRelease(reader, repository, target, commit)
-  return manifests?.flatMap((manifest) => keyOfManifest(manifest, { repository, target }) ?? [])
+  const kept = await readRelease(reader, repository, target, release)
+  return kept?.manifests.flatMap(
+    (manifest) => keyOfManifest(manifest, { repository, target }) ?? [],
+  )
 }
 
 async function succeed(
@@ -95,11 +100,13 @@ async function succeed(
       message: back ? (deploy.message ?? '') : rollout.message,
       finishedAt: formatTime(deps.clock.now()),
       ...(url ? { url } : {}),
+      ...(target.pull === undefined ? {} : { place: placeOf(reader, keys, target.namespace) }),
     }
-    const isNewGood = state.lastGood !== undefined && state.lastGood !== deploy.commit && !back
+    const release = releaseOf(deploy)
+    const isNewGood = state.lastGood !== undefined && state.lastGood !== release && !back
     const next = withState(status, target, {
       deploy: done,
-      lastGood: deploy.commit,
+      lastGood: release,
       previousGood: isNewGood ? state.lastGood : state.previousGood,
     })
     return withReport(next, {
@@ -126,14 +133,19 @@ async function fail(
   { target, deploy, rollout }: Failing,
 ): Promise<boolean> {
   const pod = rollout.is === 'failed' ? rollout.pod : undefined
-  const lines = pod && (await tending.deps.lastLines(tending.cluster, pod))
+  const lines = pod && (await tending.deps.lastLines(tending.cluster, pod, reader))
   const { lastGood } = stateOf(repository.status ?? {}, target)
   const mayGoBack =
     repository.spec.rollout?.rollback === 'Auto' &&
     deploy.phase === 'Progressing' &&
     lastGood !== undefined &&
-    lastGood !== deploy.commit
-  const failed: DeployState = { ...deploy, phase: 'Failed', message: rollout.message }
+    lastGood !== releaseOf(deploy)
+  const failed: DeployState = {
+    ...deploy,
+    phase: 'Failed',
+    message: rollout.message,
+    ...(target.pull === undefined ? {} : await whereOf(reader, repository, target, deploy)),
+  }
   const report: DeployReport = {
     commit: deploy.commit,
     state: 'failure',
@@ -143,8 +155,17 @@ async function fail(
   }
   if (mayGoBack) {
     const why = `rolled back from ${short(deploy.commit)}: ${rollout.message}`
-    if (await goBack(tending, repository, reader, { target, to: lastGood, why, report }))
-      return true
+    const wantsRevert =
+      repository.spec.rollout?.revertPullRequest &&
+      target.pull === undefined &&
+      commitOf(lastGood) !== deploy.commit
+    const revert: RevertState | undefined = wantsRevert
+      ? { commit: deploy.commit, to: commitOf(lastGood), reason: rollout.message, phase: 'Wanted' }
+      : undefined
+    const answered = (status: RepositoryStatus): RepositoryStatus =>
+      revert ? { ...status, revert } : status
+    const wish = { target, to: lastGood, why, report, answered }
+    if (await goBack(tending, repository, reader, wish)) return true
   }
   const { deps, live, key } = tending
   return updateStatus(deps, live, key, 'failed', ({ status = {} }) => {
@@ -156,9 +177,19 @@ async function fail(
   })
 }
 
+async function whereOf(
+  reader: Reader,
+  repository: Repository,
+  target: Target,
+  deploy: DeployState,
+): Promise<{ place?: string }> {
+  const keys = await keysOf(reader, repository, target, releaseOf(deploy))
+  return keys ? { place: placeOf(reader, keys, target.namespace) } : {}
+}
+
 export interface GoBack {
   target: Target
-  /** The commit whose objects are applied again. */
+  /** The release that is applied again. */
   to: string
   why: string
   report?: DeployReport
@@ -175,26 +206,40 @@ export async function goBack(
   reader: Reader,
   { target, to, why, report, answered }: GoBack,
 ): Promise<boolean> {
-  const manifests = await readRelease(reader, repository, target, to)
-  const bad = stateOf(repository.status ?? {}, target).deploy?.commit
-  if (!manifests || bad === undefined) return false
+  const good = await readRelease(reader, repository, target, to)
+  const bad = stateOf(repository.status ?? {}, target).deploy
+  if (!good || bad === undefined) return false
+  const left = repository.status?.images ?? []
+  const skip = skippedBy(bad, to, { left, back: good.images })
   await applyManifests(tending, {
     target,
-    basis: bad,
-    head: { commit: to, subject: `back from ${short(bad)}` },
-    manifests,
+    basis: releaseOf(bad),
+    head: { commit: commitOf(to), subject: `back from ${short(bad.commit)}` },
+    manifests: good.manifests,
+    images: good.images,
     phase: 'RollingBack',
     deploymentId: undefined,
-    instead: bad,
+    instead: bad.commit,
     message: why,
     ...(report ? { report } : {}),
     answered: (status) => {
-      const skipped = [...(status.skipped ?? []).filter((each) => each !== bad), bad]
+      const skipped = [...(status.skipped ?? []).filter((each) => !skip.includes(each)), ...skip]
       const next = { ...status, skipped: skipped.slice(-SKIPPED_MAX) }
       return answered ? answered(next) : next
     },
   })
   return true
+}
+
+/** What must not come back by itself: the commit, or of the same commit the images that were new. */
+function skippedBy(
+  { commit }: DeployState,
+  to: string,
+  { left, back }: { left: readonly ImagePin[]; back: readonly ImagePin[] },
+): string[] {
+  if (commitOf(to) !== commit) return [commit]
+  const kept = new Set(back.map(({ image }) => image))
+  return left.flatMap(({ image }) => (kept.has(image) ? [] : [image]))
 }
 
 function isSame(now: DeployState | undefined, then: DeployState): boolean {
@@ -219,8 +264,10 @@ export function shownDeploy(deploy: DeployState, lines?: string): string {
     `**${phase}**: ${commit.slice(0, 7)}${deploy.subject ? ` ${plain(deploy.subject)}` : ''}`,
     url ? `Open it at ${url}` : '',
     deploy.message ? `> ${plain(deploy.message)}` : '',
+    deploy.place ? `Runs in ${deploy.place}` : '',
     `${objects} objects: ${created} created, ${changed} changed, ${pruned} removed`,
     deploy.changes?.length ? fenced('diff', deploy.changes.join('\n')) : '',
+    deploy.cost ? `Cost: ${deploy.cost}` : '',
     lines ? `The pod’s last lines:\n\n${fenced('', lines)}` : '',
   ]
   return parts.filter((part) => part !== '').join('\n\n')

@@ -2,10 +2,22 @@
 // conditional, so that asking when nothing has changed costs nothing of the rate limit.
 // https://docs.github.com/en/rest
 
-import type { Clock } from '#shared/ports/clock.ts'
-import { isObject, type JsonObject } from '#shared/patch/json.ts'
+import { isObject } from '#shared/patch/json.ts'
 import { highestTag, matchesTag, tagPrefix } from '#shared/deploy/tags.ts'
-import { failureOf, GithubBusy, GithubRefusal } from './github-errors.ts'
+import { setCheckRun } from './github-checks.ts'
+import { GithubBusy } from './github-errors.ts'
+import {
+  download,
+  fullName,
+  id,
+  objects,
+  orNothing,
+  request,
+  sha,
+  textOf,
+  type GithubOptions,
+} from './github-request.ts'
+import { openRevert, type RevertAnswer, type RevertRequest } from './github-revert.ts'
 
 export interface Head {
   commit: string
@@ -29,6 +41,8 @@ export interface CommitStatus {
   description: string
   context: string
   url?: string
+  /** In Markdown; only a check run shows it. */
+  details?: string
 }
 
 export interface Github {
@@ -39,32 +53,18 @@ export interface Github {
   pull(number: number): Promise<PullRequest | undefined>
   /** The gzipped tar of the tree at a commit. */
   tarball(commit: string): Promise<ReadableStream<Uint8Array>>
+  /** A commit status; of a GitHub App a check run, which people can ask to run again. */
   setStatus(commit: string, status: CommitStatus): Promise<void>
   /** The id of GitHub's Deployment for this commit and environment, made when there is none. */
   deployment(commit: string, environment: string, isPreview: boolean): Promise<number>
   setDeploymentStatus(id: number, state: string, text: string, url?: string): Promise<void>
   /** One comment a pull request, found again by its marker. */
   setComment(pull: number, marker: string, text: string): Promise<void>
+  /** Opens the pull request that takes `bad` back to the tree of `good`, once. */
+  openRevert(revert: RevertRequest): Promise<RevertAnswer>
 }
 
-export interface GithubOptions {
-  /** `https://api.github.com`. */
-  url: string
-  /** `owner/name`. */
-  repository: string
-  /** Undefined for public repositories without reports. */
-  token: string | undefined
-  clock: Clock
-  fetch: typeof fetch
-  /** Answers by path, for conditional requests; kept by the caller between calls. */
-  cache: Map<string, { etag: string; body: unknown }>
-}
-
-const DEADLINE_MS = 20_000
 const TEXT_MAX = 140
-const CACHE_MAX = 500
-/** Where GitHub serves archives from. */
-const ARCHIVE_HOSTS = /^(codeload\.github\.com|[a-z0-9-]+\.githubusercontent\.com)$/
 
 export function createGithub(options: GithubOptions): Github {
   const { repository } = options
@@ -109,7 +109,12 @@ export function createGithub(options: GithubOptions): Github {
 
     tarball: (commit) => download(options, `${at}/tarball/${commit}`),
 
-    async setStatus(commit, { state, description, context, url }) {
+    async setStatus(commit, status) {
+      if (options.isApp) {
+        await setCheckRun(options, commit, status)
+        return
+      }
+      const { state, description, context, url } = status
       await call('POST', `${at}/statuses/${commit}`, {
         state,
         description: description.slice(0, TEXT_MAX),
@@ -154,146 +159,7 @@ export function createGithub(options: GithubOptions): Github {
         await call('PATCH', `${at}/issues/comments/${id(present)}`, body)
       }
     },
+
+    openRevert: (revert) => openRevert(options, revert),
   }
-}
-
-async function request(
-  options: GithubOptions,
-  method: string,
-  path: string,
-  body: unknown,
-): Promise<unknown> {
-  const { cache, clock } = options
-  const known = method === 'GET' ? cache.get(path) : undefined
-  const init: RequestInit = {
-    method,
-    redirect: 'error',
-    headers: {
-      ...headersOf(options),
-      ...(known ? { 'if-none-match': known.etag } : {}),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  }
-  const response = await send(options, `${options.url}${path}`, init)
-  if (response.status === 304 && known) return known.body
-  if (!response.ok) throw await failureOf(response, `${method} ${path.split('?')[0]}`, clock.now())
-  const answer = await jsonOf(response)
-  const etag = response.headers.get('etag')
-  if (method === 'GET' && etag) {
-    cache.delete(path)
-    cache.set(path, { etag, body: answer })
-    const [oldest] = cache.keys()
-    if (cache.size > CACHE_MAX && oldest !== undefined) cache.delete(oldest)
-  }
-  return answer
-}
-
-/** Follows the redirect to where archives are, without the token, and nowhere else. */
-async function download(options: GithubOptions, path: string): Promise<ReadableStream<Uint8Array>> {
-  const first = await send(options, `${options.url}${path}`, {
-    redirect: 'manual',
-    headers: headersOf(options),
-  })
-  const location = first.headers.get('location')
-  let response = first
-  if (first.status >= 300 && first.status < 400 && location) {
-    await first.body?.cancel()
-    const target = new URL(location, options.url)
-    const isOwn = target.origin === new URL(options.url).origin
-    const isArchive = target.protocol === 'https:' && ARCHIVE_HOSTS.test(target.hostname)
-    if (!isOwn && !isArchive) {
-      throw new GithubRefusal(first.status, `GitHub redirects the archive to ${target.host}`)
-    }
-    response = await send(options, target.href, { redirect: 'error', headers: AGENT })
-  }
-  if (!response.ok) throw await failureOf(response, `GET ${path}`, options.clock.now())
-  if (!response.body) throw new GithubBusy('GitHub answers an empty archive')
-  return response.body
-}
-
-const AGENT = { 'user-agent': 'wherry-deploys' }
-
-function headersOf({ token }: GithubOptions): Record<string, string> {
-  return {
-    ...AGENT,
-    accept: 'application/vnd.github+json',
-    'x-github-api-version': '2022-11-28',
-    ...(token ? { authorization: `Bearer ${token}` } : {}),
-  }
-}
-
-/** The answer's head within the deadline. Error: GithubBusy. */
-async function send(
-  { clock, fetch }: GithubOptions,
-  url: string,
-  init: RequestInit,
-): Promise<Response> {
-  const done = new AbortController()
-  const late = new AbortController()
-  const watch = async (): Promise<void> => {
-    await clock.sleep(DEADLINE_MS, done.signal)
-    if (!done.signal.aborted) late.abort()
-  }
-  void watch()
-  try {
-    return await fetch(url, { ...init, signal: late.signal })
-  } catch (error) {
-    const why = late.signal.aborted ? `no answer in ${DEADLINE_MS / 1000} s` : causeOf(error)
-    throw new GithubBusy(`GitHub cannot be reached: ${why}`, undefined, { cause: error })
-  } finally {
-    done.abort()
-  }
-}
-
-function causeOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return error.cause instanceof Error ? error.cause.message : error.message
-}
-
-async function jsonOf(response: Response): Promise<unknown> {
-  if (response.status === 204) return undefined
-  try {
-    const body: unknown = await response.json()
-    return body
-  } catch (error) {
-    throw new GithubBusy('GitHub answers no JSON', undefined, { cause: error })
-  }
-}
-
-/** 404, and 422 of a name that is none: undefined. */
-async function orNothing(call: Promise<unknown>): Promise<unknown> {
-  try {
-    return await call
-  } catch (error) {
-    const isMissing = error instanceof GithubRefusal && [404, 409, 422].includes(error.status)
-    if (isMissing) return undefined
-    throw error
-  }
-}
-
-function objects(value: unknown): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isObject) : []
-}
-
-function textOf(object: JsonObject, member: string): string {
-  const value = object[member]
-  return typeof value === 'string' ? value : ''
-}
-
-function sha(object: JsonObject): string {
-  const value = textOf(object, 'sha')
-  if (!/^[0-9a-f]{40,64}$/.test(value)) throw new GithubBusy('GitHub answers no commit')
-  return value
-}
-
-function fullName(object: JsonObject): string {
-  const { repo } = object
-  return isObject(repo) ? textOf(repo, 'full_name') : ''
-}
-
-function id(object: unknown): number {
-  const value = isObject(object) ? object['id'] : undefined
-  if (typeof value !== 'number') throw new GithubBusy('GitHub answers no id')
-  return value
 }

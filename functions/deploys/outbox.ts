@@ -90,7 +90,8 @@ async function send(
   const context = contextOf(pull === undefined ? environment : `preview-${pull}`)
   const told = commitState(state)
   if (told) {
-    await github.setStatus(commit, { state: told, description, context, ...(url ? { url } : {}) })
+    const shown = { ...(url ? { url } : {}), ...(details ? { details } : {}) }
+    await github.setStatus(commit, { state: told, description, context, ...shown })
   }
   if (deploymentId !== undefined) {
     await github.setDeploymentStatus(deploymentId, state, description, url)

@@ -9,10 +9,12 @@ import {
   COMMIT_ANNOTATION,
   OWNER_ANNOTATION,
   REPOSITORY_LABEL,
+  type ImagePin,
   type Repository,
 } from '#shared/api/repository.ts'
 import { decodeObject } from '#shared/api/schema/decode.ts'
 import { schemaOf } from '#shared/api/schema/schema.ts'
+import { pinned, splitImages } from '#shared/deploy/images.ts'
 import { shownManifest, type Manifest } from '#shared/deploy/manifest.ts'
 import { decidePrune, ownedObjects } from '#shared/deploy/prune.ts'
 import { keyOf, splitKey, type Key } from '#shared/key.ts'
@@ -29,6 +31,8 @@ import type { Target } from './targets.ts'
 
 /** Who manages the fields that Git sets. */
 const MANAGER = 'wherry-deploys'
+/** Who manages the images that followed what was built. */
+const IMAGE_MANAGER = 'wherry-images'
 
 export interface ApplyPlan {
   writes: Write[]
@@ -44,6 +48,8 @@ export interface PlanInput {
   repository: Repository
   target: Target
   manifests: readonly Manifest[]
+  /** What containers that asked for it are pinned to. */
+  images: readonly ImagePin[]
   commit: string
   /** The objects of the deploy before. */
   previous: readonly Manifest[]
@@ -111,7 +117,8 @@ function place(input: PlanInput, manifest: Manifest, overlay: Overlay, plan: App
   checkOwner(old, input)
   const scope = { kind, namespace, reader: overlay, now: input.now }
   const applied = applyConfiguration(input, manifest, { kind, namespace })
-  const after = appliedObject(input, kind, old, applied)
+  const pins = pinned(manifest, input.images)
+  const after = appliedObject(input, kind, old, { applied, pins })
   if (!after) return
   if (!old) {
     checkNamespace(scope, manifest.metadata.name)
@@ -250,19 +257,27 @@ function appliedObject(
   { now }: PlanInput,
   kind: KindDefinition,
   old: KubeObject | undefined,
-  applied: Body,
+  { applied, pins }: { applied: Body; pins: ReadonlyMap<string, string> },
 ): Body | undefined {
   const live = old && { ...old }
-  const { object } = serverSideApply({
-    live,
-    applied: withDefaultsOfText(kind, applied),
-    manager: MANAGER,
-    force: true,
-    schema: schemaFor(kind),
-    now,
-    apiVersion: apiVersionOf(kind),
-    subresource: '',
-  })
+  const apply = (over: Body | undefined, own: Body, manager: string): Body =>
+    serverSideApply({
+      live: over,
+      applied: own,
+      manager,
+      force: true,
+      schema: schemaFor(kind),
+      now,
+      apiVersion: apiVersionOf(kind),
+      subresource: '',
+    }).object
+  const whole = withDefaultsOfText(kind, applied)
+  const { git, images } = splitImages(whole, pins)
+  const ofGit = apply(live, pins.size > 0 ? git : whole, MANAGER)
+  if (pins.size === 0) return live && ofGit === live ? undefined : ofGit
+  const { apiVersion, kind: name, metadata } = whole
+  const named = { name: metadata?.name ?? '', namespace: metadata?.namespace ?? '' }
+  const object = apply(ofGit, { apiVersion, kind: name, metadata: named, ...images }, IMAGE_MANAGER)
   return live && object === live ? undefined : object
 }
 

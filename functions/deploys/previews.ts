@@ -1,5 +1,6 @@
 // A preview per pull request: a namespace of its own, there while the pull request is open and carries
-// the label, gone afterwards. Pull requests from forks get none: their authors are anybody.
+// the label, gone afterwards. Those of forks, whose authors are anybody, get one only for a commit that
+// somebody has approved, and never see a Secret.
 
 import {
   deploySettings,
@@ -7,6 +8,7 @@ import {
   type Repository,
   type RepositoryStatus,
 } from '#shared/api/repository.ts'
+import type { Secret } from '#shared/api/config.ts'
 import { namespaceKind } from '#shared/api/namespace.ts'
 import type { Manifest } from '#shared/deploy/manifest.ts'
 import { keyOf } from '#shared/key.ts'
@@ -72,14 +74,14 @@ async function look(
     await end(tending, preview, error.message)
     return
   }
-  const why = reasonAgainst(repository, pull)
+  const why = reasonAgainst(repository, pull, preview)
   if (why !== undefined || !pull) {
     await end(tending, preview, why ?? 'there is no such pull request')
     return
   }
   const target = previewTarget(repository, preview.number)
   const isKnown = preview.deploy?.commit === pull.commit
-  const answered = answer(tending, repository, preview, target.namespace)
+  const answered = answer(tending, repository, preview, { ...target, isFork: pull.isFork })
   if (isKnown) {
     await updateStatus(tending.deps, tending.live, tending.key, 'looked', ({ status = {} }) =>
       answered(status),
@@ -87,21 +89,29 @@ async function look(
     return
   }
   const head = { commit: pull.commit, subject: pull.subject }
-  const extra = [namespaceOf(target.namespace)]
   await deployCommit(tending, repository, github, {
     target,
     head,
     basis: preview.deploy?.commit,
     answered,
-    extra,
+    preview: { isFork: pull.isFork, extra: extraOf(repository, reader, target.namespace, pull) },
   })
 }
 
 /** Why this pull request has no preview; undefined: it has one. */
-function reasonAgainst({ spec }: Repository, pull: PullRequest | undefined): string | undefined {
+function reasonAgainst(
+  { spec }: Repository,
+  pull: PullRequest | undefined,
+  { approved }: PreviewState,
+): string | undefined {
   if (!pull?.isOpen) return 'the pull request is closed'
-  if (pull.isFork) return 'it comes from a fork'
-  const label = spec.previews?.label ?? ''
+  const { forks, approvalLabel = '', label = '' } = spec.previews ?? {}
+  if (pull.isFork) {
+    if (forks !== 'Approved') return 'it comes from a fork'
+    if (!pull.labels.includes(approvalLabel) || approved !== pull.commit) {
+      return `it comes from a fork, and this commit is not approved: put the label "${approvalLabel}" on it, anew after each push`
+    }
+  }
   return label === '' || pull.labels.includes(label) ? undefined : `it has no label "${label}"`
 }
 
@@ -109,7 +119,7 @@ function answer(
   { deps }: Tending,
   { spec }: Repository,
   { number, asked }: PreviewState,
-  namespace: string,
+  { namespace, isFork }: { namespace: string; isFork: boolean },
 ): (status: RepositoryStatus) => RepositoryStatus {
   const hours = spec.previews?.ttlHours ?? 0
   const expiresAt = formatTime(deps.clock.now() + hours * HOUR)
@@ -120,6 +130,7 @@ function answer(
         ? {
             ...each,
             namespace,
+            ...(isFork ? { isFork } : {}),
             looked: Math.max(each.looked, asked),
             ...(hours > 0 ? { expiresAt } : {}),
           }
@@ -128,8 +139,28 @@ function answer(
   })
 }
 
-function namespaceOf(name: string): Manifest {
-  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name } }
+/** What a preview has beside the manifests: its namespace, a bound, and Secrets unless it is a fork's. */
+function extraOf(
+  { spec, metadata }: Repository,
+  reader: Reader,
+  namespace: string,
+  { isFork }: PullRequest,
+): Manifest[] {
+  const { quota = {}, secrets = [] } = spec.previews ?? {}
+  const extra: Manifest[] = [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }]
+  if (Object.keys(quota).length > 0) {
+    const limited = { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'preview' } }
+    extra.push({ ...limited, spec: { hard: quota } })
+  }
+  if (isFork) return extra
+  const home = spec.targetNamespace ?? metadata.namespace
+  for (const name of secrets) {
+    const secret: Secret | undefined = reader.get(keyOf('secrets', home, name))
+    if (!secret) continue
+    const { type = 'Opaque', data = {} } = secret
+    extra.push({ apiVersion: 'v1', kind: 'Secret', metadata: { name }, type, data })
+  }
+  return extra
 }
 
 /** The namespace goes with everything in it, and GitHub hears of it. */

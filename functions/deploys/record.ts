@@ -1,6 +1,6 @@
 // Accepting a delivery durably: it stands in the Repository's status before GitHub gets its answer.
 
-import type { Repository, RepositoryStatus } from '#shared/api/repository.ts'
+import type { PreviewState, Repository, RepositoryStatus } from '#shared/api/repository.ts'
 import type { Meaning } from '#shared/deploy/events.ts'
 import { formatTime } from '#shared/time.ts'
 import { repositoryKey, updateStatus, type StatusDeps } from './status.ts'
@@ -13,6 +13,8 @@ export interface Delivery {
 
 /** So many deliveries are remembered to tell a redelivery; a forgotten one only asks once more. */
 const REMEMBERED = 20
+/** So many news of images wait at most: the oldest are told again by the next. */
+const IMAGE_EVENTS = 20
 
 /** False: this delivery was recorded before. Error: ServiceUnavailable. */
 export async function record(
@@ -39,16 +41,23 @@ function recorded(
   const deliveries = [...(status.deliveries ?? []), { id, event, receivedAt, outcome }]
   const next = { ...status, deliveries: deliveries.slice(-REMEMBERED) }
   if (meaning.do === 'note') return next
+  const image = meaning.do === 'preview' ? undefined : meaning.image
+  const imageEvents =
+    image && [...(status.imageEvents ?? []), { id, ...image }].slice(-IMAGE_EVENTS)
+  const news = imageEvents ? { ...next, imageEvents } : next
+  if (meaning.do === 'image') return news
   const asked = (status.asked ?? 0) + 1
   if (meaning.do === 'look') {
-    return { ...next, asked, ...(meaning.again ? { again: meaning.again } : {}) }
+    return { ...news, asked, ...(meaning.again ? { again: meaning.again } : {}) }
   }
   const previews = status.previews ?? []
   const present = previews.find(({ number }) => number === meaning.number)
   if (!present && previews.length >= (spec.previews?.max ?? 0)) return next
-  const preview = present
+  const { number, approved } = meaning
+  const preview: PreviewState = present
     ? { ...present, asked: present.asked + 1 }
-    : { number: meaning.number, namespace: '', asked: 1, looked: 0 }
+    : { number, namespace: '', asked: 1, looked: 0 }
+  if (approved) preview.approved = approved
   return {
     ...next,
     previews: [...previews.filter((each) => each !== present), preview].sort(

@@ -5,13 +5,14 @@
 import { promisify } from 'node:util'
 import { gunzip, gzip } from 'node:zlib'
 import type { Secret } from '#shared/api/config.ts'
-import { OWNER_ANNOTATION, type Repository } from '#shared/api/repository.ts'
+import { OWNER_ANNOTATION, type ImagePin, type Repository } from '#shared/api/repository.ts'
 import { manifestsOf, type Manifest } from '#shared/deploy/manifest.ts'
 import { keyOf, type Key } from '#shared/key.ts'
 import type { Write } from '#shared/ports/store.ts'
 import { derivedUid } from '#shared/hash.ts'
 import { formatTime } from '#shared/time.ts'
 import type { Reader } from '#shared/view/reader.ts'
+import { textIn } from './credentials.ts'
 import type { Target } from './targets.ts'
 
 const RELEASE_TYPE = 'deploy.wherry.dev/release'
@@ -19,27 +20,39 @@ const UNPACKED_MAX = 64_000_000
 const pack = promisify(gzip)
 const unpack = promisify(gunzip)
 
-function releaseName({ prefix }: Target, commit: string): string {
-  return `${prefix}${commit.slice(0, 12)}`
+/** `web-release-0123456789ab`, with images `web-release-0123456789ab-x7k2p…`. */
+function releaseName({ prefix }: Target, release: string): string {
+  const [commit = '', images] = release.split('+')
+  return `${prefix}${commit.slice(0, 12)}${images ? `-${images}` : ''}`
+}
+
+export interface Release {
+  manifests: Manifest[]
+  images: ImagePin[]
 }
 
 function releaseKey(repository: Repository, target: Target, commit: string): Key {
   return keyOf('secrets', repository.metadata.namespace, releaseName(target, commit))
 }
 
-/** The manifests of a former deploy; undefined when they are not kept any more. */
+/** What a former deploy was; undefined when it is not kept any more. */
 export async function readRelease(
   reader: Reader,
   repository: Repository,
   target: Target,
   commit: string,
-): Promise<Manifest[] | undefined> {
+): Promise<Release | undefined> {
   const secret: Secret | undefined = reader.get(releaseKey(repository, target, commit))
   const data = secret?.data?.['manifests']
   if (secret?.type !== RELEASE_TYPE || !data) return undefined
   const text = await unpack(Buffer.from(data, 'base64'), { maxOutputLength: UNPACKED_MAX })
   const documents: unknown = JSON.parse(text.toString())
-  return Array.isArray(documents) ? manifestsOf(documents, 'the release') : undefined
+  if (!Array.isArray(documents)) return undefined
+  const images: unknown = JSON.parse(textIn(secret, 'images') || '[]')
+  return {
+    manifests: manifestsOf(documents, 'the release'),
+    images: Array.isArray(images) ? (images as ImagePin[]) : [],
+  }
 }
 
 export async function packManifests(manifests: readonly Manifest[]): Promise<string> {
@@ -51,14 +64,20 @@ export function releaseWrites(
   reader: Reader,
   repository: Repository,
   target: Target,
-  release: { commit: string; packed: string; keep: readonly (string | undefined)[]; now: number },
+  release: {
+    id: string
+    packed: string
+    images: readonly ImagePin[]
+    keep: readonly (string | undefined)[]
+    now: number
+  },
 ): Write[] {
-  const { commit, packed, now } = release
+  const { id, packed, images, now } = release
   const { metadata } = repository
-  const key = releaseKey(repository, target, commit)
+  const key = releaseKey(repository, target, id)
   const present = reader.get(key)
   const kept = new Set(
-    [...release.keep, commit].flatMap((each) => (each ? [releaseName(target, each)] : [])),
+    [...release.keep, id].flatMap((each) => (each ? [releaseName(target, each)] : [])),
   )
   const gone = (reader.list('secrets', metadata.namespace) as readonly Secret[]).filter(
     (secret) =>
@@ -66,7 +85,7 @@ export function releaseWrites(
       secret.metadata.annotations?.[OWNER_ANNOTATION] === target.owner &&
       !kept.has(secret.metadata.name),
   )
-  const name = releaseName(target, commit)
+  const name = releaseName(target, id)
   const secret: Secret = {
     apiVersion: 'v1',
     kind: 'Secret',
@@ -88,7 +107,10 @@ export function releaseWrites(
       ],
     },
     type: RELEASE_TYPE,
-    data: { manifests: packed },
+    data: {
+      manifests: packed,
+      ...(images.length > 0 ? { images: btoa(JSON.stringify(images)) } : {}),
+    },
   }
   return [
     { key, object: secret, expect: present?.metadata.resourceVersion ?? null },

@@ -1,5 +1,6 @@
 // Writing a Repository's status: from the newest version, guarded by it.
 
+import type { Condition } from '#shared/api/meta.ts'
 import { REPOSITORIES, type Repository, type RepositoryStatus } from '#shared/api/repository.ts'
 import { isEqual } from '#shared/equal.ts'
 import { keyOf, type Key } from '#shared/key.ts'
@@ -83,4 +84,26 @@ export async function updateStatus(
       if (!isLostRace(error) || attempt >= ATTEMPTS_MAX) throw error
     }
   }
+}
+
+/** The list with this condition: False and why when there is trouble, else True. */
+export function withCondition(
+  conditions: readonly Condition[] = [],
+  { type, trouble, fine }: { type: string; trouble: string | undefined; fine: string },
+  now: string,
+): Condition[] {
+  const old = conditions.find((each) => each.type === type)
+  const status = trouble === undefined ? 'True' : 'False'
+  const message = trouble ?? fine
+  if (old?.status === status && old.message === message) return [...conditions]
+  return [
+    ...conditions.filter((each) => each !== old),
+    {
+      type,
+      status,
+      reason: trouble === undefined ? 'Available' : 'Unavailable',
+      message,
+      lastTransitionTime: old?.status === status ? (old.lastTransitionTime ?? now) : now,
+    },
+  ]
 }

@@ -76,3 +76,10 @@ export function withState(
     ),
   }
 }
+
+/** What of a target's deploy is kept under: its commit, and its images where it has some. */
+export function releaseOf(deploy: DeployState): string
+export function releaseOf(deploy: DeployState | undefined): string | undefined
+export function releaseOf(deploy: DeployState | undefined): string | undefined {
+  return deploy && (deploy.release ?? deploy.commit)
+}

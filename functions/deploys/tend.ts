@@ -18,10 +18,12 @@ import { tendDrift } from './drift.ts'
 import { deadlineOf, follow, goBack } from './follow.ts'
 import { GithubBusy, GithubRefusal } from './github-errors.ts'
 import type { Github, Head } from './github.ts'
+import { tendImages } from './images.ts'
 import { flushOutbox } from './outbox.ts'
 import { firstExpiry, tendPreviews } from './previews.ts'
-import { readRepository, updateStatus } from './status.ts'
-import { mainTarget, previewTarget, type Target } from './targets.ts'
+import { tendRevert } from './revert.ts'
+import { readRepository, updateStatus, withCondition } from './status.ts'
+import { mainTarget, previewTarget, releaseOf, type Target } from './targets.ts'
 
 /** One run does not go on for ever when somebody pushes without pause. */
 const ROUNDS_MAX = 30
@@ -77,10 +79,12 @@ async function step(
     memory.nextCheckMs = now + checkMinutes * 60_000
     return true
   }
+  if (await tendImages(tending, repository, reader)) return true
   if (await tendPreviews(tending, repository, reader)) return true
   for (const target of targetsOf(repository)) {
     if (await follow(tending, repository, reader, target)) return true
   }
+  if (await tendRevert(tending, repository, reader)) return true
   return tendDrift(tending, repository, reader)
 }
 
@@ -131,7 +135,7 @@ async function look(tending: Tending, repository: Repository, reader: Reader): P
     await deployCommit(tending, repository, github, {
       target,
       head,
-      basis: status.deploy?.commit,
+      basis: releaseOf(status.deploy),
       answered,
     })
     return
@@ -171,7 +175,7 @@ async function answerRollback(
   const wish = metadata.annotations?.[ROLLBACK_ANNOTATION]
   if (!wish || wish === status.rolledBack) return false
   const { deploy, lastGood, previousGood } = status
-  const to = deploy?.commit === lastGood ? previousGood : lastGood
+  const to = releaseOf(deploy) === lastGood ? previousGood : lastGood
   const answered = (now: RepositoryStatus): RepositoryStatus => ({ ...now, rolledBack: wish })
   const target = mainTarget(repository)
   if (deploy && to) {
@@ -195,20 +199,7 @@ function sourceCondition(
   trouble: string | undefined,
   now: string,
 ): Condition[] {
-  const old = conditions.find(({ type }) => type === 'Source')
-  const status = trouble === undefined ? 'True' : 'False'
-  const message = trouble ?? 'GitHub answers'
-  if (old?.status === status && old.message === message) return conditions
-  return [
-    ...conditions.filter((each) => each !== old),
-    {
-      type: 'Source',
-      status,
-      reason: trouble === undefined ? 'Available' : 'Unavailable',
-      message,
-      lastTransitionTime: old?.status === status ? (old.lastTransitionTime ?? now) : now,
-    },
-  ]
+  return withCondition(conditions, { type: 'Source', trouble, fine: 'GitHub answers' }, now)
 }
 
 /** GitHub is away: tried again later, and a person can see it. */

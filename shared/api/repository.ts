@@ -1,14 +1,12 @@
 // Repository (deploy.wherry.dev/v1): a GitHub repository that is deployed to this cluster, how, and
 // what came of it. The deploy function (functions/deploys) reads and writes it.
 
-import type { Cause } from '../status.ts'
 import { AGE_COLUMN, NAME_COLUMN, ageOf, column, wideColumn } from './columns.ts'
-import { between, forbidden, invalidValue, notSupported, required } from './field-error.ts'
 import { ALL_VERBS } from './kind.ts'
-import type { AdmissionContext, KindDefinition } from './kind.ts'
-import { validateMeta } from './meta-validation.ts'
+import type { KindDefinition } from './kind.ts'
 import type { Condition, KubeObject } from './meta.ts'
-import { dnsLabelProblems } from './name-rules.ts'
+import type { ResourceList } from './pod-resources.ts'
+import { validateRepository } from './repository-validation.ts'
 
 /** The resource of Repository objects. */
 export const REPOSITORIES = 'repositories.deploy.wherry.dev'
@@ -23,10 +21,29 @@ export const COMMIT_ANNOTATION = 'deploy.wherry.dev/commit'
 export const PRUNE_ANNOTATION = 'deploy.wherry.dev/prune'
 /** Set by the renderer on what a generator made: the name without its hash. */
 export const GENERATED_ANNOTATION = 'deploy.wherry.dev/generated-from'
+/** On a workload: `web=ghcr.io/owner/web:1.*`, which container follows which image; several with commas. */
+export const IMAGES_ANNOTATION = 'deploy.wherry.dev/images'
 /** On a Repository: a commit whose deploy may remove any number of objects. */
 export const ALLOW_PRUNE_ANNOTATION = 'deploy.wherry.dev/allow-prune'
 /** On a Repository: any new value makes the deploy function go back to the last good commit. */
 export const ROLLBACK_ANNOTATION = 'deploy.wherry.dev/rollback'
+
+export interface PreviewPolicy {
+  enabled?: boolean
+  /** Pull requests with this label get one; empty: all. */
+  label?: string
+  ttlHours?: number
+  max?: number
+  /** The hard limits of the ResourceQuota in each preview's namespace. */
+  quota?: ResourceList
+  /** Its pods prefer spot VMs, and bear their taint. */
+  spot?: boolean
+  /** `Approved`: a fork's commit on which somebody put the approval label. */
+  forks?: 'Never' | 'Approved'
+  approvalLabel?: string
+  /** Secrets of the app's namespace that previews get too; those of forks never do. */
+  secrets?: string[]
+}
 
 export interface RepositorySpec {
   /** `owner/name` on GitHub. */
@@ -48,8 +65,13 @@ export interface RepositorySpec {
   /** The name of the GitHub environment. */
   environment?: string
   prune?: { enabled?: boolean; maxPercent?: number }
-  rollout?: { timeoutSeconds?: number; rollback?: 'Auto' | 'Never' }
-  previews?: { enabled?: boolean; label?: string; ttlHours?: number; max?: number }
+  rollout?: {
+    timeoutSeconds?: number
+    rollback?: 'Auto' | 'Never'
+    /** After an automatic rollback: a pull request on GitHub that takes the commit back there too. */
+    revertPullRequest?: boolean
+  }
+  previews?: PreviewPolicy
   drift?: 'Ignore' | 'Report' | 'Heal'
   /** How often the head is compared even if no webhook comes. */
   checkMinutes?: number
@@ -90,6 +112,42 @@ export interface DeployState {
   url?: string
   /** The bad commit that this deploy takes back. */
   instead?: string
+  /** Tells deploys of one commit with other images apart; the commit itself unless said. */
+  release?: string
+  /** What it costs, for the pull request. */
+  cost?: string
+  /** Where its pods run, for the pull request. */
+  place?: string
+}
+
+/** The image that an object asked to be kept up to date, resolved once. */
+export interface ImagePin {
+  /** As the annotation has it: `ghcr.io/owner/web:1.*`. */
+  wants: string
+  /** `ghcr.io/owner/web:1.2.3@sha256:…`. */
+  image: string
+  since: string
+}
+
+/** News of an image, not looked at yet. */
+export interface ImageEvent {
+  /** The delivery that told. */
+  id: string
+  /** Without tag; empty: of any image. */
+  image: string
+  tag?: string
+  digest?: string
+}
+
+/** The pull request that takes a commit back on GitHub, after the cluster went back. */
+export interface RevertState {
+  commit: string
+  /** The commit that runs instead. */
+  to: string
+  reason: string
+  phase: 'Wanted' | 'Open' | 'Refused'
+  url?: string
+  message?: string
 }
 
 /** What GitHub has still to be told. */
@@ -115,6 +173,10 @@ export interface PreviewState {
   deploy?: DeployState
   lastGood?: string
   message?: string
+  /** From a fork: it gets no Secrets. */
+  isFork?: boolean
+  /** The fork's commit on which the approval label was put. */
+  approved?: string
 }
 
 /** Where something is deployed to and how far that is: the branch, or one pull request. */
@@ -141,6 +203,9 @@ export interface RepositoryStatus {
   drift?: string[]
   previews?: PreviewState[]
   outbox?: DeployReport[]
+  images?: ImagePin[]
+  imageEvents?: ImageEvent[]
+  revert?: RevertState
   /** GitHub could not be asked. */
   retry?: { at: string; attempts: number; asked: number; message: string }
   conditions?: Condition[]
@@ -161,6 +226,13 @@ const DEFAULTS = {
   previewLabel: 'preview',
   previewTtlHours: 72,
   previewsMax: 10,
+  approvalLabel: 'preview-approved',
+}
+/** So that a pull request cannot fill the cluster. */
+const PREVIEW_QUOTA: ResourceList = {
+  pods: '20',
+  persistentvolumeclaims: '5',
+  'services.loadbalancers': '1',
 }
 const SHORT_COMMIT = 7
 
@@ -217,6 +289,10 @@ export const repositoryKind: KindDefinition<Repository> = {
         label: DEFAULTS.previewLabel,
         ttlHours: DEFAULTS.previewTtlHours,
         max: DEFAULTS.previewsMax,
+        spot: true,
+        forks: 'Never',
+        approvalLabel: DEFAULTS.approvalLabel,
+        quota: PREVIEW_QUOTA,
         ...spec.previews,
       }
     }
@@ -236,72 +312,6 @@ function messageOf({ status }: Repository): string {
   const source = status?.conditions?.find(({ type }) => type === 'Source')
   const trouble = source?.status === 'False' ? source.message : undefined
   return status?.retry?.message ?? trouble ?? status?.deploy?.message ?? ''
-}
-
-/** As GitHub names them. */
-const FULL_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})\/[A-Za-z0-9._-]{1,100}$/
-/** What git allows in a branch's name, without what has a meaning in a URL or a pattern. */
-const REF = /^(?!.*(\.\.|\/\/|@\{))[A-Za-z0-9_][A-Za-z0-9._/+-]{0,200}$/
-const TAGS = /^[A-Za-z0-9._/+*-]{1,200}$/
-
-function validateRepository(repository: Repository, context: AdmissionContext): Cause[] {
-  const { spec } = repository
-  const causes = validateMeta(
-    repository,
-    { isNamespaced: true, nameProblems: dnsLabelProblems },
-    context,
-  )
-  const { branch, tags, path = '.', targetNamespace, scope, drift } = spec
-  const check = (isWrong: boolean, cause: () => Cause): void => {
-    if (isWrong) causes.push(cause())
-  }
-  check(!spec.repository, () => required('spec.repository'))
-  check(Boolean(spec.repository) && !FULL_NAME.test(spec.repository), () =>
-    invalidValue('spec.repository', spec.repository, 'must be owner/name, as on GitHub'),
-  )
-  check(Boolean(branch && tags), () =>
-    forbidden('spec.tags', 'may not be set together with spec.branch'),
-  )
-  check(Boolean(branch) && !REF.test(branch ?? ''), () =>
-    invalidValue('spec.branch', branch, 'must be the name of a branch'),
-  )
-  check(Boolean(tags) && !TAGS.test(tags ?? ''), () =>
-    invalidValue('spec.tags', tags, 'must be a pattern of tag names, e.g. v*'),
-  )
-  check(path.startsWith('/') || path.split('/').includes('..'), () =>
-    invalidValue('spec.path', path, 'must be a folder inside the repository'),
-  )
-  if (targetNamespace) {
-    for (const problem of dnsLabelProblems(targetNamespace)) {
-      causes.push(invalidValue('spec.targetNamespace', targetNamespace, problem))
-    }
-  }
-  check(Boolean(scope) && scope !== 'Namespace' && scope !== 'Cluster', () =>
-    notSupported('spec.scope', scope, ['Cluster', 'Namespace']),
-  )
-  check(Boolean(drift) && !['Ignore', 'Report', 'Heal'].includes(drift ?? ''), () =>
-    notSupported('spec.drift', drift, ['Heal', 'Ignore', 'Report']),
-  )
-  return [...causes, ...validateNumbers(spec)]
-}
-
-function validateNumbers({ prune, rollout, previews, checkMinutes }: RepositorySpec): Cause[] {
-  const causes: Cause[] = []
-  const within = (field: string, value: number | undefined, low: number, high: number): void => {
-    if (value !== undefined && !(value >= low && value <= high)) {
-      causes.push(invalidValue(field, value, between(low, high)))
-    }
-  }
-  within('spec.prune.maxPercent', prune?.maxPercent, 0, 100)
-  within('spec.rollout.timeoutSeconds', rollout?.timeoutSeconds, 1, 86_400)
-  within('spec.previews.ttlHours', previews?.ttlHours, 1, 8760)
-  within('spec.previews.max', previews?.max, 0, 100)
-  within('spec.checkMinutes', checkMinutes, 1, 1440)
-  const rollback = rollout?.rollback
-  if (rollback && rollback !== 'Auto' && rollback !== 'Never') {
-    causes.push(notSupported('spec.rollout.rollback', rollback, ['Auto', 'Never']))
-  }
-  return causes
 }
 
 /** The defaulted values that the deploy function works with. */

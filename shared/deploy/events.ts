@@ -1,7 +1,7 @@
 // What a GitHub event means for a Repository. A payload is a hint only: what is deployed is asked from
 // GitHub afterwards, so events may come twice, late or in any order.
 
-import type { Repository } from '../api/repository.ts'
+import type { ImageEvent, PreviewPolicy, Repository } from '../api/repository.ts'
 import { isObject, type JsonObject } from '../patch/json.ts'
 import { matchesTag } from './tags.ts'
 
@@ -20,14 +20,19 @@ export const KNOWN_EVENTS: ReadonlySet<string> = new Set([
   'check_run',
 ])
 
+type BuiltImage = Omit<ImageEvent, 'id'>
+
 /** What a Repository makes of an event. */
 export type Meaning =
   | { do: 'ignore' }
   /** Worth remembering, nothing to deploy. */
   | { do: 'note'; outcome: string }
   /** Ask GitHub which commit shall run. `again`: also if that commit failed or was taken back. */
-  | { do: 'look'; outcome: string; again?: string }
-  | { do: 'preview'; number: number; outcome: string }
+  | { do: 'look'; outcome: string; again?: string; image?: BuiltImage }
+  /** Something was built that an object may have asked for. */
+  | { do: 'image'; outcome: string; image: BuiltImage }
+  /** `approved`: a fork's commit that somebody has approved with this very event. */
+  | { do: 'preview'; number: number; outcome: string; approved?: string }
 
 const IGNORE: Meaning = { do: 'ignore' }
 
@@ -66,6 +71,9 @@ export function meaningOf(event: string, payload: JsonObject, repository: Reposi
       return ran(payload, repository)
     case 'check_run':
       return rerequested(payload, repository)
+    case 'package':
+    case 'registry_package':
+      return built(payload[event], payload)
     default:
       return IGNORE
   }
@@ -126,7 +134,22 @@ function pulled(payload: JsonObject, { spec }: Repository): Meaning {
   const action = text(payload, 'action')
   if (!spec.previews?.enabled || !PULL_ACTIONS.has(action)) return IGNORE
   if (typeof number !== 'number' || !Number.isInteger(number) || number < 1) return IGNORE
-  return { do: 'preview', number, outcome: `pull request ${number} ${action}` }
+  const approved = approvedBy(payload, spec.previews)
+  const outcome = `pull request ${number} ${action}`
+  return { do: 'preview', number, outcome, ...(approved ? { approved } : {}) }
+}
+
+/**
+ * Who may put labels on a pull request may write to the repository. What was approved is the commit
+ * of that moment: whatever the fork pushes afterwards is not.
+ */
+function approvedBy(payload: JsonObject, policy: PreviewPolicy): string | undefined {
+  const { label, pull_request: pull } = payload
+  if (policy.forks !== 'Approved' || text(payload, 'action') !== 'labeled') return undefined
+  if (!isObject(label) || !isObject(pull) || !isObject(pull['head'])) return undefined
+  const name = text(label, 'name')
+  if (name === '' || name !== policy.approvalLabel) return undefined
+  return text(pull['head'], 'sha')
 }
 
 /** A workflow may have moved the branch, or built what it names. */
@@ -135,7 +158,32 @@ function ran(payload: JsonObject, repository: Repository): Meaning {
   if (text(payload, 'action') !== 'completed' || !isObject(run)) return IGNORE
   if (text(run, 'conclusion') !== 'success') return IGNORE
   if (!isBranch(repository, text(run, 'head_branch'))) return IGNORE
-  return { do: 'look', outcome: `workflow ${text(run, 'name')} succeeded` }
+  // It does not say what: every image that an object follows is asked for.
+  return { do: 'look', outcome: `workflow ${text(run, 'name')} succeeded`, image: { image: '' } }
+}
+
+const DIGEST = /^sha256:[0-9a-f]{64}$/
+
+/** https://docs.github.com/en/webhooks/webhook-events-and-payloads#registry_package */
+function built(found: unknown, payload: JsonObject): Meaning {
+  if (!['published', 'updated'].includes(text(payload, 'action')) || !isObject(found)) return IGNORE
+  if (text(found, 'package_type').toLowerCase() !== 'container') return IGNORE
+  const version = isObject(found['package_version']) ? found['package_version'] : {}
+  const container = isObject(version['container_metadata']) ? version['container_metadata'] : {}
+  const tag = isObject(container['tag']) ? container['tag'] : {}
+  const owner = isObject(found['owner']) ? text(found['owner'], 'login') : ''
+  const namespace = owner || (text(found, 'namespace').split('/')[0] ?? '')
+  const name = text(found, 'name')
+  const image = `ghcr.io/${namespace}/${name}`.toLowerCase()
+  const digests = [text(tag, 'digest'), text(version, 'version')]
+  const digest = digests.find((each) => DIGEST.test(each))
+  if (!namespace || !name) return IGNORE
+  const tagName = text(tag, 'name')
+  return {
+    do: 'image',
+    outcome: `image ${image}${tagName ? `:${tagName}` : ''} was built`,
+    image: { image, ...(tagName ? { tag: tagName } : {}), ...(digest ? { digest } : {}) },
+  }
 }
 
 function rerequested(payload: JsonObject, repository: Repository): Meaning {

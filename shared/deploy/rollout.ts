@@ -10,6 +10,9 @@ import { matchesLabelSelector } from '../selector.ts'
 import type { Key } from '../key.ts'
 import type { Reader } from '../view/reader.ts'
 
+/** More nodes than this are counted only. */
+const NODES_SHOWN = 5
+
 export type Rollout =
   | { is: 'done'; message: string }
   | { is: 'waiting'; message: string }
@@ -73,17 +76,23 @@ export function overdue(reader: Reader, keys: readonly Key[], seconds: number): 
   return { is: 'failed', message: `not ready after ${seconds} s` }
 }
 
+function podsOf(reader: Reader, { metadata, spec }: Deployment): Pod[] {
+  return (reader.list('pods', metadata.namespace) as readonly Pod[]).filter((pod) =>
+    matchesLabelSelector(spec.selector, pod.metadata.labels),
+  )
+}
+
 function failure(reader: Reader, deployment: Deployment, what: string): Rollout {
-  const { namespace } = deployment.metadata
-  const pods = (reader.list('pods', namespace) as readonly Pod[])
-    .filter(({ metadata }) => matchesLabelSelector(deployment.spec.selector, metadata.labels))
+  const pods = podsOf(reader, deployment)
     .filter((pod) => conditionOf(pod, 'Ready')?.status !== 'True')
     .sort((a, b) => (a.metadata.creationTimestamp < b.metadata.creationTimestamp ? 1 : -1))
   const pod = pods.find((each) => reasonOf(each) !== undefined) ?? pods[0]
   const why = pod && reasonOf(pod)
+  const refused = conditionOf(deployment, 'ReplicaFailure')?.message
+  const because = why ? `: pod "${pod.metadata.name}" ${why}` : refused ? `: ${refused}` : ''
   return {
     is: 'failed',
-    message: why ? `${what}: pod "${pod.metadata.name}" ${why}` : what,
+    message: `${what}${because}`,
     ...(pod ? { pod } : {}),
   }
 }
@@ -125,4 +134,17 @@ export function addressOf(
     if (address) return { address, port: spec.ports?.[0]?.port ?? 80 }
   }
   return undefined
+}
+
+/** `namespace web-pr-7: 2 pods on vm-1, vm-2`: where the workloads' pods are. */
+export function placeOf(reader: Reader, keys: readonly Key[], namespace: string): string {
+  const pods = keys.flatMap((key) => {
+    const object = reader.get(key)
+    return object && isDeployment(object) ? podsOf(reader, object) : []
+  })
+  const nodes = [...new Set(pods.flatMap(({ spec }) => spec.nodeName ?? []))].sort()
+  const count = pods.length === 1 ? '1 pod' : `${pods.length} pods`
+  const on = nodes.length > 0 ? ` on ${nodes.slice(0, NODES_SHOWN).join(', ')}` : ''
+  const more = nodes.length > NODES_SHOWN ? ` and ${nodes.length - NODES_SHOWN} more` : ''
+  return `namespace ${namespace}: ${count}${on}${more}`
 }

@@ -153,8 +153,7 @@ describe('the mushroom app', () => {
     const ip = await eventually('an address', () =>
       k("get service frontend -o jsonpath='{.status.loadBalancer.ingress[0].ip}'"),
     )
-    const elsewhere = new RegExp(`${ip}:80 cannot be had on this machine, open (\\S+)`)
-    return elsewhere.exec(wherry.output())?.[1] ?? `http://${ip}`
+    return wherry.urlOf(ip)
   }
 
   interface Answer {

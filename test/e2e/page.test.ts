@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { BROWSER_ARGS } from '../../story/picture.ts'
 import { eventually, startLocalWherry, type LocalWherry } from '../local-wherry.ts'
 
 const PICTURES = join(import.meta.dirname, '../../test-results')
@@ -32,15 +33,7 @@ describe.skipIf(!CHROMIUM)('tic-tac-toe in a browser', () => {
     wherry = await startLocalWherry()
     browser = await chromium.launch({
       ...(CHROMIUM ? { executablePath: CHROMIUM } : {}),
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-dev-shm-usage',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-        '--no-first-run',
-      ],
+      args: BROWSER_ARGS,
     })
     page = await browser.newPage({ viewport: { width: 1180, height: 820 } })
     page.setDefaultTimeout(DEADLINE_MS)

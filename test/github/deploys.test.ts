@@ -1,8 +1,11 @@
 // Pushes, from the signed webhook to pods that run and a GitHub that knows: over a real git repository.
 
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Deployment } from '#shared/api/deployment.ts'
 import { appManifest, createWorld, type World, type WorldOptions } from './world.ts'
+
+// Each world starts git several times, which a busy machine is slow at.
+vi.setConfig({ testTimeout: 120_000 })
 
 const worlds: World[] = []
 
@@ -361,6 +364,88 @@ describe('a rollout that fails', () => {
   })
 })
 
+describe('a revert pull request', () => {
+  async function rolledBack(options: WorldOptions = {}, meanwhile = false): Promise<World> {
+    const world = await aWorld({
+      spec: {
+        path: 'k8s',
+        rollout: { timeoutSeconds: 30, rollback: 'Auto', revertPullRequest: true },
+      },
+      ...options,
+    })
+    await pushed(world, 'first', { 'k8s/app.yaml': appManifest('web:1'), 'other.txt': 'one' })
+    world.broken.add('web:2')
+    await pushed(world, 'second', { 'k8s/app.yaml': appManifest('web:2'), 'other.txt': 'two' })
+    if (meanwhile) world.git.commit('third', { 'other.txt': 'three' })
+    await world.clock.advance(31_000)
+    await world.settle()
+    return world
+  }
+
+  test('brings the branch back to what runs; merged, it is deployed', async () => {
+    const world = await rolledBack()
+    const { status } = await world.repository()
+    expect(status?.revert).toMatchObject({
+      phase: 'Open',
+      url: 'https://github.com/local/web/pull/1',
+    })
+    expect(world.hub.pulls).toHaveLength(1)
+    const branch = world.hub.pulls[0]?.branch ?? ''
+    expect(world.git.git('diff', '--name-only', 'main~1', branch)).toBe('')
+    expect(world.git.git('rev-parse', `${branch}^`)).toBe(world.git.git('rev-parse', 'main'))
+    expect(world.git.git('log', '-1', '--format=%B', branch)).toContain('was not ready after 30 s')
+    world.git.git('merge', '-q', '--ff-only', branch)
+    const merged = world.git.git('rev-parse', 'main')
+    await world.push(merged)
+    await world.settle()
+    expect((await world.repository()).status?.deploy).toMatchObject({
+      commit: merged,
+      phase: 'Healthy',
+    })
+    expect(await imageOf(world)).toBe('web:1')
+  })
+
+  test('is opened once, whatever fails between the steps and is asked again', async () => {
+    const failing = ['POST /repos/local/web/git/refs', 'POST /repos/local/web/pulls']
+    let after: string | undefined
+    const world = await rolledBack({
+      fault(method, path) {
+        if (`${method} ${path}` !== failing[0]) return undefined
+        after = failing.shift()
+        return new Response('', { status: 502 })
+      },
+    })
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await world.clock.advance(60_000)
+      await world.settle()
+    }
+    expect(after).toBe('POST /repos/local/web/pulls')
+    expect(world.hub.pulls).toHaveLength(1)
+    expect((await world.repository()).status?.revert?.phase).toBe('Open')
+    world.restart()
+    await world.clock.advance(11 * 60_000)
+    await world.settle()
+    expect(world.hub.pulls).toHaveLength(1)
+  })
+
+  test('is not opened when somebody has pushed meanwhile, or the token may not write', async () => {
+    const moved = await rolledBack({}, true)
+    expect((await moved.repository()).status?.revert).toMatchObject({
+      phase: 'Refused',
+      message: 'main has moved on',
+    })
+    const weak = await rolledBack({
+      fault: (method, path) =>
+        method === 'POST' && path.endsWith('/git/commits')
+          ? Response.json({ message: 'Resource not accessible' }, { status: 403 })
+          : undefined,
+    })
+    expect((await weak.repository()).status?.revert?.message).toContain('Resource not accessible')
+    expect(await imageOf(weak)).toBe('web:1')
+    expect((await weak.repository()).status?.outbox).toBeUndefined()
+  })
+})
+
 describe('drift', () => {
   async function drifted(drift: 'Report' | 'Heal'): Promise<World> {
     const world = await aWorld({ spec: { path: 'k8s', drift } })
@@ -383,76 +468,5 @@ describe('drift', () => {
     const world = await drifted('Heal')
     expect(await imageOf(world)).toBe('web:1')
     expect((await world.repository()).status?.drift).toBeUndefined()
-  })
-})
-
-describe('previews', () => {
-  const pull = (action: string, number = 7): [string, object] => [
-    'pull_request',
-    { action, number, repository: { full_name: 'local/web' } },
-  ]
-
-  async function withPull(labels: string[], from?: string): Promise<World> {
-    const world = await aWorld({
-      spec: { path: 'k8s', previews: { label: 'preview', ttlHours: 24 } },
-    })
-    await pushed(world, 'first', { 'k8s/app.yaml': appManifest('web:1') })
-    world.git.git('checkout', '-q', '-b', 'feature')
-    world.git.commit('feature', { 'k8s/app.yaml': appManifest('web:feature') })
-    world.hub.pulls.push({
-      number: 7,
-      state: 'open',
-      title: 'Feature @everyone',
-      branch: 'feature',
-      labels,
-      ...(from ? { from } : {}),
-    })
-    await world.deliver(...pull('opened'))
-    await world.settle()
-    return world
-  }
-
-  test('have a namespace and one comment, and go with the pull request', async () => {
-    const world = await withPull(['preview'])
-    expect(await imageOf(world, 'default-web-pr-7')).toBe('web:feature')
-    expect(await imageOf(world)).toBe('web:1')
-    expect(world.hub.comments).toHaveLength(1)
-    expect(world.hub.comments[0]?.body).toMatch(
-      /^<!-- wherry:web -->\n\*\*Healthy\*\*: [0-9a-f]{7} Feature everyone/,
-    )
-    world.git.commit('more', { 'k8s/app.yaml': appManifest('web:feature2') })
-    await world.deliver(...pull('synchronize'))
-    await world.settle()
-    expect(await imageOf(world, 'default-web-pr-7')).toBe('web:feature2')
-    expect(world.hub.comments).toHaveLength(1)
-    world.hub.pulls[0]!.state = 'closed'
-    await world.deliver(...pull('closed'))
-    await world.settle()
-    expect(await world.get('namespaces', 'default-web-pr-7', '')).toBeUndefined()
-    expect(await imageOf(world)).toBe('web:1')
-    expect(world.hub.comments[0]?.body).toContain(
-      'The preview is gone: the pull request is closed.',
-    )
-    expect(
-      world.hub.deployments
-        .findLast(({ environment }) => environment === 'preview-7')
-        ?.statuses.at(-1)?.state,
-    ).toBe('inactive')
-    expect((await world.repository()).status?.previews).toBeUndefined()
-  })
-
-  test('are not for forks, nor without the label', async () => {
-    for (const world of [await withPull(['preview'], 'mallory/web'), await withPull([])]) {
-      expect(await world.get('namespaces', 'default-web-pr-7', '')).toBeUndefined()
-      expect((await world.repository()).status?.previews).toBeUndefined()
-      expect(world.hub.comments).toEqual([])
-    }
-  })
-
-  test('end when their time is up', async () => {
-    const world = await withPull(['preview'])
-    await world.clock.advance(24 * 3_600_000 + 1000)
-    await world.settle()
-    expect(await world.get('namespaces', 'default-web-pr-7', '')).toBeUndefined()
   })
 })

@@ -6,6 +6,7 @@ import { createManualClock, type ManualClock } from '#emulator/adapters/manual-c
 import { createMemoryBus } from '#emulator/adapters/memory-bus.ts'
 import { createMemoryLog, type MemoryLog } from '#emulator/adapters/memory-log.ts'
 import { createMemoryStore } from '#emulator/adapters/memory-store.ts'
+import type { AppDouble } from '#emulator/github/double-app.ts'
 import {
   createGithubDouble,
   type GithubDouble,
@@ -79,6 +80,10 @@ export interface WorldOptions {
   store?: (store: Store) => Store
   fault?: Parameters<typeof createGithubDouble>[0]['fault']
   rateLimit?: number
+  /** GitHub is spoken to as this App instead of with a token. */
+  app?: AppDouble & { privateKey: string }
+  /** Answers what is asked of container registries. */
+  registry?: (request: Request) => Response
   /** Throws when the deploy function shall die at this request. */
   beforeFetch?: () => void
   start?: number
@@ -102,6 +107,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     origin: () => 'http://github.test',
     ...(options.fault ? { fault: options.fault } : {}),
     ...(options.rateLimit ? { rateLimit: options.rateLimit } : {}),
+    ...(options.app ? { credentials: options.app } : {}),
   })
   const hub = github.add(options.spec?.repository ?? NAME, git.folder)
   const views = createLiveViews({ store, clock, log })
@@ -115,14 +121,18 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       githubUrl: () => 'http://github.test',
       fetch: async (input, init) => {
         options.beforeFetch?.()
-        return github.app.fetch(new Request(input, init))
+        const request = new Request(input, init)
+        if (new URL(request.url).host !== 'github.test') {
+          return options.registry?.(request) ?? Response.error()
+        }
+        return Promise.race([github.app.fetch(request), aborted(request.signal)])
       },
     })
   const webhook = createDeployWebhook({ ...ports, views: deployViews })
   const reconcile = createReconcile({ ...ports, views })
   const live = await views.open(CLUSTER)
   const broken = new Set<string>()
-  await seed(live, options.spec ?? {})
+  await seed(live, options)
   const fresh = async (): Promise<Repository> => {
     const repository = (await live.catchUp()).get(KEY)
     if (!repository) throw new Error('the Repository is gone')
@@ -223,6 +233,13 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   return world
 }
 
+/** As fetch: who gives up hears so. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
+  })
+}
+
 async function put(
   live: LiveView,
   resource: string,
@@ -237,7 +254,7 @@ async function put(
   })
 }
 
-async function seed(live: LiveView, spec: Partial<RepositorySpec>): Promise<void> {
+async function seed(live: LiveView, { spec = {}, app }: WorldOptions): Promise<void> {
   const repository: Repository = {
     apiVersion: 'deploy.wherry.dev/v1',
     kind: 'Repository',
@@ -250,13 +267,18 @@ async function seed(live: LiveView, spec: Partial<RepositorySpec>): Promise<void
     },
   }
   repositoryKind.applyDefaults?.(repository, { now: 0, reader: live.current })
-  const secret = (name: string, key: string, value: string): Secret => ({
+  const secret = (name: string, texts: Record<string, string>): Secret => ({
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: meta(name),
     type: 'Opaque',
-    data: { [key]: Buffer.from(value).toString('base64') },
+    data: Object.fromEntries(
+      Object.entries(texts).map(([key, text]) => [key, Buffer.from(text).toString('base64')]),
+    ),
   })
+  const credentials: Record<string, string> = app
+    ? { appId: app.id, installationId: app.installation, privateKey: app.privateKey }
+    : { token: 'ghp_test' }
   const namespace = {
     apiVersion: 'v1',
     kind: 'Namespace',
@@ -267,8 +289,8 @@ async function seed(live: LiveView, spec: Partial<RepositorySpec>): Promise<void
   const objects: [string, KubeObject][] = [
     ['namespaces', namespace],
     ['nodes', aNode('vm-1')],
-    ['secrets', secret('hook', 'secret', SECRET)],
-    ['secrets', secret('github', 'token', 'ghp_test')],
+    ['secrets', secret('hook', { secret: SECRET })],
+    ['secrets', secret('github', credentials)],
     ['repositories.deploy.wherry.dev', repository],
   ]
   await live.commit({
@@ -301,6 +323,8 @@ async function runPods(live: LiveView, broken: ReadonlySet<string>, now: number)
   })
 }
 
+const ENDED = { containerID: 'run-1', exitCode: 1, reason: 'Error' }
+
 function started(pod: Pod, isReady: boolean, time: string): Pod {
   const status = isReady ? 'True' : 'False'
   const condition = (
@@ -327,6 +351,7 @@ function started(pod: Pod, isReady: boolean, time: string): Pod {
         imageID: '',
         ready: isReady,
         restartCount: isReady ? 0 : 3,
+        ...(isReady ? {} : { lastState: { terminated: ENDED } }),
         state: isReady
           ? { running: { startedAt: time } }
           : {

@@ -75,12 +75,18 @@ export const OWN_TYPES: Readonly<Record<string, Readonly<Record<string, string>>
   'deploy.wherry.dev/v1.RolloutPolicy': {
     timeoutSeconds: '1 *int32 ?',
     rollback: '2 string ?',
+    revertPullRequest: '3 bool ?',
   },
   'deploy.wherry.dev/v1.PreviewPolicy': {
     enabled: '1 *bool ?',
     label: '2 string ?',
     ttlHours: '3 *int32 ?',
     max: '4 *int32 ?',
+    quota: '5 {}quantity ?',
+    spot: '6 *bool ?',
+    forks: '7 string ?',
+    approvalLabel: '8 string ?',
+    secrets: '9 []string ?',
   },
   'deploy.wherry.dev/v1.RepositoryStatus': {
     observedGeneration: '1 int64 ?',
@@ -98,6 +104,9 @@ export const OWN_TYPES: Readonly<Record<string, Readonly<Record<string, string>>
     retry: '13 *deploy.wherry.dev/v1.DeployRetry ?',
     conditions: '14 []meta/v1.Condition ? list:map(type)',
     previousGood: '15 string ?',
+    images: '16 []deploy.wherry.dev/v1.ImagePin ? list:map(wants)',
+    imageEvents: '17 []deploy.wherry.dev/v1.ImageEvent ?',
+    revert: '18 *deploy.wherry.dev/v1.RevertState ?',
   },
   'deploy.wherry.dev/v1.RepositoryDelivery': {
     id: '1 string !',
@@ -120,6 +129,28 @@ export const OWN_TYPES: Readonly<Record<string, Readonly<Record<string, string>>
     url: '12 string ?',
     instead: '13 string ?',
     changes: '14 []string ?',
+    release: '15 string ?',
+    cost: '16 string ?',
+    place: '17 string ?',
+  },
+  'deploy.wherry.dev/v1.ImagePin': {
+    wants: '1 string !',
+    image: '2 string !',
+    since: '3 time !',
+  },
+  'deploy.wherry.dev/v1.ImageEvent': {
+    id: '1 string !',
+    image: '2 string !',
+    tag: '3 string ?',
+    digest: '4 string ?',
+  },
+  'deploy.wherry.dev/v1.RevertState': {
+    commit: '1 string !',
+    to: '2 string !',
+    reason: '3 string !',
+    phase: '4 string !',
+    url: '5 string ?',
+    message: '6 string ?',
   },
   'deploy.wherry.dev/v1.DeployReport': {
     commit: '1 string !',
@@ -139,6 +170,8 @@ export const OWN_TYPES: Readonly<Record<string, Readonly<Record<string, string>>
     deploy: '6 *deploy.wherry.dev/v1.DeployState ?',
     lastGood: '7 string ?',
     message: '8 string ?',
+    isFork: '9 bool ?',
+    approved: '10 string ?',
   },
   'deploy.wherry.dev/v1.DeployRetry': {
     at: '1 time !',

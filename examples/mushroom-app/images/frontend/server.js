@@ -23,7 +23,11 @@ const page = readFileSync(join(import.meta.dirname, 'public', 'index.html'), 'ut
 )
 
 function send(response, status, body) {
-  response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' })
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'cache-control': 'no-store',
+    'x-served-by': pod,
+  })
   response.end(`${JSON.stringify(body)}\n`)
 }
 
