@@ -124,7 +124,7 @@ async function secretOf(
       path,
       rollout: { rollback: 'Auto', timeoutSeconds },
     },
-    token: 'local',
+    credentials: { token: 'local' },
   })
 }
 

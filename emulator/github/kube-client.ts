@@ -48,7 +48,11 @@ export function openKubeClient(file: string, token?: string): KubeClient {
           method,
           agent,
           timeout: ANSWER_MS,
-          headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
+          headers: {
+            authorization: `Bearer ${bearer}`,
+            'content-type':
+              method === 'PATCH' ? 'application/merge-patch+json' : 'application/json',
+          },
         })
         call.on('error', reject)
         call.on('timeout', () => call.destroy(new Error(`no answer in ${ANSWER_MS / 1000} s`)))

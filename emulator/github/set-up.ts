@@ -1,15 +1,22 @@
 // Sets up a Repository: a secret that only GitHub and the cluster know, and what is deployed.
 
 import { randomBytes } from 'node:crypto'
-import type { Repository, RepositorySpec } from '#shared/api/repository.ts'
+import {
+  ROLLBACK_ANNOTATION,
+  type Repository,
+  type RepositorySpec,
+} from '#shared/api/repository.ts'
 import type { KubeClient } from './kube-client.ts'
 
 export interface RepositoryDraft {
   namespace: string
   name: string
   spec: RepositorySpec
-  /** A GitHub token; without one nothing is reported and the repository must be public. */
-  token?: string
+  /**
+   * What speaks to GitHub: a token, or a GitHub App's `appId`, `installationId` and `privateKey`.
+   * Without it nothing is reported and the repository must be public.
+   */
+  credentials?: Record<string, string>
 }
 
 const CREATED = 201
@@ -18,14 +25,14 @@ const OK = 200
 
 /** The webhook's secret, which nobody can read out of this program again. Error: what was refused. */
 export async function setUpRepository(client: KubeClient, draft: RepositoryDraft): Promise<string> {
-  const { namespace, name, spec, token } = draft
+  const { namespace, name, spec, credentials } = draft
   const secret = randomBytes(32).toString('base64url')
   await put(client, `/api/v1/namespaces/${namespace}/secrets`, {
     ...secretOf(`${name}-webhook`, { secret }),
   })
-  if (token) {
+  if (credentials) {
     await put(client, `/api/v1/namespaces/${namespace}/secrets`, {
-      ...secretOf(`${name}-github`, { token }),
+      ...secretOf(`${name}-github`, credentials),
     })
   }
   const repository = {
@@ -35,11 +42,24 @@ export async function setUpRepository(client: KubeClient, draft: RepositoryDraft
     spec: {
       ...spec,
       webhookSecretRef: { name: `${name}-webhook` },
-      ...(token ? { credentialsRef: { name: `${name}-github` } } : {}),
+      ...(credentials ? { credentialsRef: { name: `${name}-github` } } : {}),
     },
   }
   await put(client, `/apis/deploy.wherry.dev/v1/namespaces/${namespace}/repositories`, repository)
   return secret
+}
+
+/** Asks the deploy function to go back to the release before. Error: what was refused. */
+export async function askRollback(
+  client: KubeClient,
+  namespace: string,
+  name: string,
+  wish: string,
+): Promise<void> {
+  const path = `/apis/deploy.wherry.dev/v1/namespaces/${namespace}/repositories/${name}`
+  const change = { metadata: { annotations: { [ROLLBACK_ANNOTATION]: wish } } }
+  const { status, body } = await client.request('PATCH', path, change)
+  if (status !== OK) throw new Error(messageOf(body))
 }
 
 /** Undefined when there is none. */

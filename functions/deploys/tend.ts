@@ -46,7 +46,10 @@ export async function tend(tending: Tending, memory: Memory): Promise<number | u
       if (!repository || repository.metadata.deletionTimestamp || repository.spec.paused) {
         return undefined
       }
-      if (isWaiting(repository, tending.deps.clock.now())) break
+      if (isWaiting(repository, tending.deps.clock.now())) {
+        if (await stepWithoutGithub(tending, repository, reader)) continue
+        break
+      }
       if (await step(tending, repository, reader, memory)) continue
       if (!repository.status?.outbox?.length) break
       await flushOutbox(tending)
@@ -81,10 +84,20 @@ async function step(
   }
   if (await tendImages(tending, repository, reader)) return true
   if (await tendPreviews(tending, repository, reader)) return true
+  if (await stepWithoutGithub(tending, repository, reader)) return true
+  return tendRevert(tending, repository, reader)
+}
+
+/** What must go on although GitHub does not answer: going back, rollouts, drift. */
+async function stepWithoutGithub(
+  tending: Tending,
+  repository: Repository,
+  reader: Reader,
+): Promise<boolean> {
+  if (await answerRollback(tending, repository, reader)) return true
   for (const target of targetsOf(repository)) {
     if (await follow(tending, repository, reader, target)) return true
   }
-  if (await tendRevert(tending, repository, reader)) return true
   return tendDrift(tending, repository, reader)
 }
 

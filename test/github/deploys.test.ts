@@ -343,6 +343,21 @@ describe('a rollout that fails', () => {
     expect((await world.repository()).status?.outbox).toBeUndefined()
   })
 
+  test('by a person works while GitHub is away and asked again later', async () => {
+    let isAway = false
+    const world = await aWorld({
+      fault: () => (isAway ? new Response('', { status: 502 }) : undefined),
+    })
+    await pushed(world, 'first', { 'k8s/app.yaml': appManifest('web:1') })
+    await pushed(world, 'second', { 'k8s/app.yaml': appManifest('web:2') })
+    isAway = true
+    await pushed(world, 'third', { 'k8s/app.yaml': appManifest('web:3') })
+    expect((await world.repository()).status?.retry).toBeDefined()
+    await world.annotate({ 'deploy.wherry.dev/rollback': 'now' })
+    await world.settle()
+    expect(await imageOf(world)).toBe('web:1')
+  })
+
   test('by a person: an annotation goes back to the good commit before', async () => {
     const world = await aWorld()
     const first = await pushed(world, 'first', { 'k8s/app.yaml': appManifest('web:1') })

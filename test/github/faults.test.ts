@@ -1,6 +1,7 @@
 // A deploy while something breaks: the function dies at any step, GitHub is away or has had enough,
 // somebody pushes without pause. Nothing is half applied, and in the end what Git says runs.
 
+import { gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Deployment } from '#shared/api/deployment.ts'
 import type { ConfigMap } from '#shared/api/config.ts'
@@ -243,3 +244,109 @@ test('two pushes a second for a minute, two instances: the newest wins, none goe
     phase: 'Healthy',
   })
 }, 120_000)
+
+describe('Git holds something bad: nothing of it is applied, and GitHub hears why:', () => {
+  const billion = `a: &a [x,x,x,x,x,x,x,x,x]
+${['b', 'c', 'd', 'e', 'f', 'g', 'h']
+  .map((name, index) => {
+    const alias = `*${'abcdefgh'[index]}`
+    return `${name}: &${name} [${Array.from({ length: 9 }, () => alias).join(',')}]`
+  })
+  .join('\n')}
+`
+  const cases: [string, (git: GitRepository) => void, string][] = [
+    [
+      'a text that repeats itself without end',
+      (git) => void git.commit('bomb', { 'k8s/b.yaml': billion }),
+      'k8s/b.yaml: Excessive alias count indicates a resource exhaustion attack',
+    ],
+    [
+      'an object with __proto__',
+      (git) =>
+        void git.commit('proto', {
+          'k8s/b.yaml':
+            'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: b }\n"__proto__": { polluted: yes }\n',
+        }),
+      'unknown field "__proto__"',
+    ],
+    [
+      'a manifest larger than any',
+      (git) => void git.commit('large', { 'k8s/b.yaml': `# ${'x'.repeat(1_100_000)}` }),
+      'k8s/b.yaml: has 1100002 bytes, at most 1048576',
+    ],
+    [
+      'a link to the machine’s files',
+      (git) => {
+        git.link('k8s/b.yaml', '/etc/passwd')
+        git.commit('link', {})
+      },
+      'k8s/b.yaml: is a link, and links are not followed',
+    ],
+    [
+      'a kustomization that leads out',
+      (git) => void git.commit('out', { 'k8s/kustomization.yaml': 'resources: [../../etc]\n' }),
+      'leads out of the repository',
+    ],
+    [
+      'a thousand and one objects',
+      (git) =>
+        void git.commit('many', {
+          'k8s/b.yaml': Array.from({ length: 1001 }, (_, index) =>
+            config(index).replace('name: version', `name: c-${index}`),
+          ).join('---\n'),
+        }),
+      'objects, at most 1000',
+    ],
+  ]
+
+  test.each(cases)(
+    '%s',
+    async (_, commit, why) => {
+      const here = await createWorld({ spec: { path: 'k8s' } })
+      world = here
+      here.git.commit('first', { 'k8s/app.yaml': appManifest('web:1') })
+      await here.push('first')
+      await here.settle()
+      here.git.commit('second', { 'k8s/app.yaml': appManifest('web:2') })
+      commit(here.git)
+      await here.push('second')
+      await here.settle()
+      expect(await imageOf(here)).toBe('web:1')
+      const { status } = await here.repository()
+      expect(status?.deploy?.phase).toBe('Refused')
+      expect(status?.deploy?.message).toContain(why)
+      expect(here.hub.statuses.at(-1)).toMatchObject({ state: 'failure' })
+      expect(here.log.entries.filter(({ severity }) => severity === 'ERROR')).toEqual([])
+      expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
+    },
+    120_000,
+  )
+
+  test('an archive that unpacks to more than the world: stopped while it is read', async () => {
+    // Half a gigabyte and more of zeros, packed into half a megabyte.
+    const bomb = gzipSync(Buffer.alloc(4_000_000))
+    const here = await createWorld({
+      spec: { path: 'k8s' },
+      fault: (_method, path) =>
+        path.startsWith('/codeload') ? new Response(repeated(bomb, 140)) : undefined,
+    })
+    world = here
+    here.git.commit('first', { 'k8s/app.yaml': appManifest('web:1') })
+    await here.push('first')
+    await here.settle()
+    expect((await here.repository()).status?.deploy).toMatchObject({ phase: 'Refused' })
+    expect((await here.repository()).status?.deploy?.message).toMatch(/the archive/)
+    expect(await imageOf(here)).toBeUndefined()
+  }, 120_000)
+})
+
+/** The same gzip member again and again: one stream, as gzip allows. */
+function repeated(bytes: Uint8Array, times: number): ReadableStream<Uint8Array> {
+  let count = 0
+  return new ReadableStream({
+    pull(controller) {
+      if (count++ < times) controller.enqueue(bytes)
+      else controller.close()
+    },
+  })
+}
