@@ -80,6 +80,16 @@ describe('npm run webhook', () => {
       expect(
         await wherry.mustKubectl('get repository game -o jsonpath={.status.deploy.subject}'),
       ).toBe('repaired')
+      // By hand, with one command: the commit before.
+      const back = await program(
+        'repository',
+        '--back',
+        'game',
+        '--kubeconfig',
+        wherry.ready.kubeconfig,
+      )
+      expect(back.code, back.stderr).toBe(0)
+      expect(back.stdout).toMatch(/^[0-9a-f]{7} again: rolled back from .* a person asked for it/)
     },
     TIMEOUT_MS,
   )
