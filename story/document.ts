@@ -1,7 +1,7 @@
 // docs/story.md, written by `npm run story -- --docs` from its own records. Edit here, never there.
 
 import { TITLES } from './page.ts'
-import { resultOf } from './results.ts'
+import { machineKinds, resultOf } from './results.ts'
 import { ACT_NAMES, type Story } from './story.ts'
 import { countText, secondsText } from './words.ts'
 
@@ -36,7 +36,9 @@ ${assumed(story)}
 
 - The app: the images of \`examples/mushroom-app\`, the same processes in all acts. Acts 1 and 2 run them as
   \`docker run\` on a VM would, without anything that looks after them and without a restart policy.
-${machines(story)}
+${machineKinds(story.acts)
+  .map((kind) => `- ${kind}.`)
+  .join('\n')}
 - Act 3 is what \`npm start\` runs, used with real kubectl. Its faults are \`npm run fault -- container-kill\` and
   \`npm run fault -- vm-kill\`.
 - Downtime is the time from the first request that failed to the next one that was answered, all such
@@ -75,10 +77,4 @@ function assumed({ reactions }: Story): string {
   return ['| act | step, after the one before | takes |', '| --- | --- | ---: |', ...rows].join(
     '\n',
   )
-}
-
-function machines({ acts }: Story): string {
-  return acts
-    .map(({ name, machines }) => `- Act ${ACT_NAMES.indexOf(name) + 1}: ${machines}.`)
-    .join('\n')
 }

@@ -24,8 +24,11 @@ const NAMESPACE = 'mushroom'
 /** Each twice, so that one may die: who has a backup is a number here, not a second machine. */
 const APPS = ['model-api', 'catalog-api', 'frontend']
 const REPLICAS = 2
+const ATTEMPTS_MAX = 5
 /** Other acts, and maybe other programs, want this machine as well. */
 const START_MS = 150_000
+const ROLLOUT_S = 120
+const ANSWER_MS = 60_000
 const TRANSCRIPT = [
   'kubectl get nodes',
   `kubectl get pods --namespace ${NAMESPACE} --output wide`,
@@ -48,7 +51,8 @@ export async function onCluster(stage: Stage): Promise<Act> {
   stage.onEnd(() => wherry.dispose())
   const cluster = watchCluster(wherry.ready.kubeconfig, NAMESPACE)
   stage.onEnd(async () => cluster.close())
-  const kubectl: Scene['kubectl'] = (args) => wherry.mustKubectl(`${args} --namespace ${NAMESPACE}`)
+  const kubectl: Scene['kubectl'] = (args) =>
+    wherry.mustKubectl(`${args} --namespace ${NAMESPACE}`, { timeoutMs: ROLLOUT_S * 1000 + 10_000 })
   const scene: Scene = { wherry, cluster, kubectl }
   await deploy(scene)
   const site = { url: await urlOf(scene) }
@@ -80,28 +84,36 @@ async function deploy({ wherry, cluster, kubectl }: Scene): Promise<void> {
   await wherry.mustKubectl(`apply --filename ${MANIFEST}`)
   for (const app of APPS) await kubectl(`scale deployment/${app} --replicas=${REPLICAS}`)
   for (const app of APPS) {
-    await kubectl(`rollout status deployment/${app} --timeout=90s`)
-    await eventually(`two VMs with a pod of ${app}`, async () => {
-      if (vmsOf(cluster, app).size >= REPLICAS) return true
+    for (let attempt = 0; attempt === 0 || vmsOf(cluster, app).size < REPLICAS; attempt++) {
+      if (attempt > ATTEMPTS_MAX) throw new Error(`the pods of ${app} do not spread`)
       // Both on one VM: the scheduler is asked again.
-      await kubectl(`rollout restart deployment/${app}`)
-      await kubectl(`rollout status deployment/${app} --timeout=90s`)
-      return false
-    })
+      if (attempt > 0) await kubectl(`rollout restart deployment/${app}`)
+      await kubectl(`rollout status deployment/${app} --timeout=${ROLLOUT_S}s`)
+      await cluster.when(
+        `${REPLICAS} pods of ${app}`,
+        () => podsOf(cluster, app).length >= REPLICAS,
+      )
+    }
   }
 }
 
 /** Where visitors of the app go, once somebody is there. */
 async function urlOf({ wherry, kubectl }: Scene): Promise<string> {
   const path = '{.status.loadBalancer.ingress[0].ip}'
-  const address = await eventually('an address', () =>
-    kubectl(`get service frontend --output jsonpath=${path}`),
+  const address = await eventually(
+    'an address',
+    () => kubectl(`get service frontend --output jsonpath=${path}`),
+    ANSWER_MS,
   )
-  return eventually('an answer', async () => {
-    const url = wherry.urlOf(address)
-    const answer = await fetch(url, { signal: AbortSignal.timeout(5000) })
-    return answer.ok && url
-  })
+  return eventually(
+    'an answer',
+    async () => {
+      const url = wherry.urlOf(address)
+      const answer = await fetch(url, { signal: AbortSignal.timeout(5000) })
+      return answer.ok && url
+    },
+    ANSWER_MS,
+  )
 }
 
 function layoutOf(cluster: Cluster, container: Pod, vm: string): VmLayout[] {

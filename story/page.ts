@@ -1,6 +1,6 @@
 // The page: one file, no script, nothing from the network. All of its numbers come from the records.
 
-import { resultOf, type ActResult } from './results.ts'
+import { machineKinds, resultOf, type ActResult } from './results.ts'
 import type { Act, ActName, Actor, Moment, Story, VmLayout } from './story.ts'
 import { STYLE } from './style.ts'
 import { timeline } from './timeline.ts'
@@ -106,7 +106,8 @@ function layout(vms: readonly VmLayout[]): string {
       const kind = isKilled ? ' killed' : isBackup ? ' backup' : ''
       return `<span class="chip${kind}">${escaped(name)}${isBackup ? ' (backup)' : ''}</span>`
     })
-    return `<div class="vm${isLost ? ' lost' : ''}"><b>${escaped(name)}</b> ${chips.join(' ')}</div>`
+    const shown = name.replace(/^(\w+)-.+-(\w+)$/, '$1-…-$2')
+    return `<div class="vm${isLost ? ' lost' : ''}" title="${escaped(name)}"><b>${escaped(shown)}</b> ${chips.join(' ')}</div>`
   })
   return `<div class="vms">${boxes.join('')}</div>`
 }
@@ -136,7 +137,7 @@ function assumptions({ about, reactions, acts }: Story): string {
     }),
   )
   const head = about.faster === 1 ? '' : '<th>Played</th>'
-  const machines = acts.map((act, index) => `<li>Act ${index + 1}: ${escaped(act.machines)}.</li>`)
+  const machines = machineKinds(acts).map((kind) => `<li>${escaped(kind)}.</li>`)
   return `<section id="assumptions">
 <h2>What is assumed, what is real</h2>
 <p>People are played by a program. How long they take is assumed, on the short side; at night it is longer.

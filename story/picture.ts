@@ -16,14 +16,14 @@ export const BROWSER_ARGS = [
 ]
 
 /** A picture beside text needs no lists. */
-const LESS = '.moments, section .soft { display: none }'
+const LESS = '.moments, section .soft, section > p { display: none }'
 
 /** What the README shows: the head of the page and the three timelines. */
 export async function takePicture(file: string, to: string): Promise<void> {
   const executablePath = execFileSync('which', ['chromium'], { encoding: 'utf8' }).trim()
   const browser = await chromium.launch({ executablePath, args: BROWSER_ARGS })
   try {
-    const page = await browser.newPage({ viewport: { width: 840, height: 900 } })
+    const page = await browser.newPage({ viewport: { width: 800, height: 900 } })
     await page.goto(pathToFileURL(file).href)
     await page.addStyleTag({ content: LESS })
     await page.locator('#picture').screenshot({ path: to })

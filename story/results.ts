@@ -82,3 +82,12 @@ function faultsOf(moments: readonly Moment[], records: readonly RequestRecord[])
     return [{ moment, kind: breaks, requests: ours.length, failed: failed.length, underWay }]
   })
 }
+
+/** `Acts 1, 2: a VM is …`, a line for each kind of machine. */
+export function machineKinds(acts: readonly Pick<Act, 'machines'>[]): string[] {
+  const kinds = [...new Set(acts.map(({ machines }) => machines))]
+  return kinds.map((kind) => {
+    const numbers = acts.flatMap(({ machines }, index) => (machines === kind ? [index + 1] : []))
+    return `${numbers.length === 1 ? 'Act' : 'Acts'} ${numbers.join(', ')}: ${kind}`
+  })
+}

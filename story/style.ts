@@ -60,7 +60,7 @@ main > section { margin: 0 28px 16px; }
 .timeline .axis { stroke: var(--line); }
 .timeline .answered { fill: var(--answered); }
 .timeline .failed { fill: var(--failed); }
-.timeline .outage { font-size: 15px; font-weight: 600; fill: light-dark(#ffffff, #14170f); }
+.timeline .outage { font-size: 15px; font-weight: 600; fill: light-dark(#ffffff, #14170f); paint-order: stroke; stroke: var(--failed); stroke-width: 5px; }
 .mark path { fill: none; stroke: var(--tone); stroke-width: 1.2; }
 .mark circle { fill: var(--tone); }
 .mark text { fill: light-dark(#ffffff, #14170f); font-size: 11px; font-weight: 600; }

@@ -24,8 +24,8 @@ export function timeline(act: Act, result: ActResult, seconds: number, perSecond
   const parts = [
     ...ticks(seconds, (second) => x(act.startedAt + second * 1000)),
     ...bars(act, x, perSecond),
-    ...outages(result, x),
     ...marks(act, x),
+    ...outages(result, x),
   ]
   const label = `Requests over time: ${result.answered} answered, ${result.failed} failed`
   return `<svg class="timeline" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${label}">\n${parts.join('\n')}\n</svg>`

@@ -40,7 +40,7 @@ export interface LocalWherry {
     options?: { input?: string; timeoutMs?: number; version?: '1.35' | '1.32' },
   ): Promise<ClientResult>
   /** As kubectl, but fails the test on a non-zero exit; answers standard output. */
-  mustKubectl(args: string, options?: { input?: string }): Promise<string>
+  mustKubectl(args: string, options?: { input?: string; timeoutMs?: number }): Promise<string>
   /** SIGINT, as Ctrl-C; answers the exit code. */
   stop(): Promise<number | null>
   /** Stops and removes the home folder. */
