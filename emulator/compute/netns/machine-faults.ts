@@ -6,7 +6,7 @@ import { freezeCgroup, processesOf } from './cgroups.ts'
 import { attempt, nft, run } from './run.ts'
 import { runInVm, type Running } from './running.ts'
 import type { Slot } from './slots.ts'
-import { linkOf } from './vpc-namespace.ts'
+import { linkOf, type VmNetwork } from './vpc-namespace.ts'
 
 export function createNetnsFaults(
   slot: Slot,
@@ -23,11 +23,11 @@ export function createNetnsFaults(
     freeze: (name) => freezeCgroup(need(name).cgroup, true),
     thaw: (name) => freezeCgroup(need(name).cgroup, false),
     killAgent(name) {
-      killUnit(need(name), 'agent/main.ts')
+      killUnit(need(name), 'agent')
       return `the agent of ${name} is dead; its VM starts it again`
     },
     killDocker(name) {
-      killUnit(need(name), 'dockerd')
+      killUnit(need(name), 'docker')
       return `the Docker Engine of ${name} is dead; its VM starts it again`
     },
     killPod(name, hostname) {
@@ -51,19 +51,16 @@ export function createNetnsFaults(
   }
 }
 
-/** The process of the VM itself (not of a container) whose command line has this word. */
-function killUnit({ cgroup }: Running, word: string): void {
-  for (const pid of processesOf(`${cgroup}/daemon`)) {
-    const [program = '', script = ''] = fileOf(pid, 'cmdline').split('\0')
-    if (program.endsWith(word) || script.endsWith(word)) killIfThere(pid)
-  }
+/** The program that the VM's first process looks after. */
+function killUnit(machine: Running, unit: 'agent' | 'docker'): void {
+  runInVm(machine, ['bash', '-c', `kill -KILL "$(cat /run/vm/${unit}.pid)"`])
 }
 
 async function impair(slot: Slot, machine: Running, what: Impairment): Promise<void> {
   const link = linkOf(machine.network)
   const { name } = slot
   if (what.kind === 'full disk') {
-    runInVm(machine, ['fallocate', '-l', `${freeBytes(machine)}`, FILLER])
+    runInVm(machine, ['bash', '-c', FILL])
     return
   }
   if (what.kind === 'delay') {
@@ -102,23 +99,27 @@ add element ip vpc loses { ${link} : jump ${chain} }
 }
 
 const FILLER = '/run/stateful/filler'
+/** Takes room without writing to it, in ever smaller pieces until not one is left. */
+const FILL = `mkdir -p ${FILLER}; n=0
+for ((size = 1 << 36; size >= 4096; size /= 2)); do
+  while fallocate -l $size ${FILLER}/$n 2>/dev/null; do n=$((n + 1)); done
+  rm -f ${FILLER}/$n
+done`
 
 async function undo(slot: Slot, machine: Running): Promise<void> {
-  const link = linkOf(machine.network)
+  await healNetwork(slot, machine.network)
+  runInVm(machine, ['rm', '-rf', FILLER])
+}
+
+/** Also when a VM goes: the next one of its number is well. */
+export async function healNetwork(slot: Slot, network: VmNetwork): Promise<void> {
+  const link = linkOf(network)
   const { name } = slot
   for (const set of ['cannot_send', 'cannot_receive', 'loses']) {
     await attempt(nft(`delete element ip vpc ${set} { ${link} }\n`, name))
   }
   await attempt(nft(`delete chain ip vpc loses_${link}\n`, name))
   await attempt(run('tc', ['-n', name, 'qdisc', 'del', 'dev', link, 'root']))
-  await attempt(Promise.resolve().then(() => runInVm(machine, ['rm', '-f', FILLER])))
-}
-
-function freeBytes(machine: Running): number {
-  const [, bytes = '0'] = runInVm(machine, ['df', '--output=avail', '-B1', '/run/stateful']).split(
-    '\n',
-  )
-  return Number(bytes)
 }
 
 function fileOf(pid: number, name: string): string {

@@ -19,7 +19,7 @@ import { machineType } from '../places.ts'
 import { createCgroup, type CgroupLimits } from './cgroups.ts'
 import { ensureDisk } from './disks.ts'
 import { dockerOptions } from './docker-options.ts'
-import { createNetnsFaults } from './machine-faults.ts'
+import { createNetnsFaults, healNetwork } from './machine-faults.ts'
 import { DYING_WITH_US, inNetns } from './run.ts'
 import { initOf, type Running } from './running.ts'
 import type { Slot } from './slots.ts'
@@ -257,6 +257,7 @@ async function takeAway(
   { network, cgroup, metadata }: Pick<Running, 'network' | 'cgroup' | 'metadata'>,
 ): Promise<void> {
   await emptyCgroup(cgroup)
+  await healNetwork(slot, network)
   await removeVmNetwork(slot, network, portOf(metadata))
   await metadata.close()
 }

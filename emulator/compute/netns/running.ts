@@ -31,11 +31,11 @@ export function initOf({ child }: Running): number | undefined {
   }
 }
 
-/** Runs a program among the VM's files; answers what it prints. */
+/** Runs a program among the VM's files and processes; answers what it prints. */
 export function runInVm(machine: Running, command: readonly string[]): string {
   const pid = initOf(machine)
   if (!pid) throw new Error(`${machine.vm.name} does not run`)
-  return execFileSync('nsenter', ['--mount', '--target', String(pid), '--', ...command], {
+  return execFileSync('nsenter', ['--mount', '--pid', '--target', String(pid), '--', ...command], {
     encoding: 'utf8',
   })
 }

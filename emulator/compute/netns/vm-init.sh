@@ -19,6 +19,8 @@ mkdir -p /run/vm /run/stateful /run/lock
 hostname "$VM_NAME"
 mount -o loop "$VM_DISK" /run/stateful || fail "the disk $VM_DISK cannot be mounted"
 mkdir -p /run/stateful/docker /run/stateful/agent
+# A disk that was full on purpose is not so for ever.
+rm -rf /run/stateful/filler
 
 # Google's name server and the metadata server's name.
 overlay() { # FILE, with standard input as its content
