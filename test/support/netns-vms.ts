@@ -57,8 +57,8 @@ export async function openNetnsVms() {
     dir,
     slot,
     machines,
-    /** The n-th VM; `balancer`: it takes packets for this address too. */
-    vm: (n: number, balancer = '') => virtualMachine(slot, n, balancer),
+    /** The n-th VM. */
+    vm: (n: number) => virtualMachine(slot, n),
     async close() {
       await machines.close()
       names.close()
@@ -70,7 +70,7 @@ export async function openNetnsVms() {
   }
 }
 
-function virtualMachine({ plan }: Slot, n: number, balancer: string): VirtualMachine {
+function virtualMachine({ plan }: Slot, n: number): VirtualMachine {
   const internalIp = addressAt(plan.vms, n)
   const podRange = `${addressAt(plan.pods, n * 256)}/24`
   const instance = anInstance({
@@ -86,11 +86,6 @@ function virtualMachine({ plan }: Slot, n: number, balancer: string): VirtualMac
         accessConfigs: [],
       },
     ],
-    metadata: {
-      kind: 'compute#metadata',
-      fingerprint: '',
-      items: [{ key: 'balancer', value: balancer }],
-    },
   })
   const { name, id } = instance
   return { name, id, internalIp, podRange, describe: () => instance, isPreempted: () => false }

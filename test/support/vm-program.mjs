@@ -1,7 +1,7 @@
 // Plays the node agent in VMs of namespaces, for tests of the machines: serves at every address of the
 // VM. GET / answers who it is and who asked; /metadata/… passes on what the metadata server says;
 // /names/NAME what the name server says; /ask?url= what another one answers; UDP is echoed with the
-// VM's name. An address given as the VM's attribute `balancer` is its own too.
+// VM's name. Addresses in the VM's attribute `balancers` are its own too.
 
 import { execFileSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
@@ -18,10 +18,14 @@ async function metadata(path) {
 }
 
 const name = await metadata('instance/name')
-const balancer = await metadata('instance/attributes/balancer')
-if (balancer) execFileSync('ip', ['addr', 'replace', `${balancer}/32`, 'dev', 'lo'])
+const balancers = (await metadata('instance/attributes/balancers')).split(' ').filter(Boolean)
+for (const each of balancers) execFileSync('ip', ['addr', 'replace', `${each}/32`, 'dev', 'lo'])
+
+// Asked to shut down it waits to be told that it may, so that it can be looked at meanwhile.
+if ((await metadata('instance/attributes/linger')) === 'yes') process.on('SIGTERM', () => undefined)
 
 const answers = {
+  leave: () => process.exit(0),
   metadata: (rest) => metadata(rest),
   names: async (rest) => (await lookup(rest, { family: 4 })).address,
   ask: async (_rest, query) => {
@@ -30,12 +34,16 @@ const answers = {
   },
 }
 
+/** Who asked last whether it is well. */
+let checker
+
 async function answer(request) {
   const url = new URL(request.url, 'http://vm')
   const [, first = '', ...rest] = url.pathname.split('/')
+  if (first === 'healthz') checker = request.socket.remoteAddress
   const special = answers[first]
   if (special) return special(rest.join('/'), url.searchParams)
-  return JSON.stringify({ name, pid: process.pid, from: request.socket.remoteAddress })
+  return JSON.stringify({ name, pid: process.pid, from: request.socket.remoteAddress, checker })
 }
 
 createServer((request, response) => {
@@ -51,4 +59,4 @@ createServer((request, response) => {
 const udp = createSocket('udp4')
 udp.on('message', (message, from) => udp.send(`${name} ${message}`, from.port, from.address))
 // With an address of its own: the answer must come from where the question went.
-udp.bind(PORT, balancer || '0.0.0.0')
+udp.bind(PORT, balancers.at(-1) ?? '0.0.0.0')
