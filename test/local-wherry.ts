@@ -22,8 +22,8 @@ export interface Ready {
   project: string
   firestore?: { host: string; pid?: number }
   pubsub?: { host: string; pid?: number }
-  /** Isolation and container runtime of the VMs. */
-  machines: string
+  /** What the VMs are. */
+  machines: 'process' | 'docker'
 }
 
 export interface LocalWherry {
@@ -67,7 +67,8 @@ export async function startLocalWherry(
   const { FIRESTORE_EMULATOR_HOST: _, PUBSUB_EMULATOR_HOST: __, ...env } = process.env
   const child = spawn(process.execPath, ['emulator/main.ts', ...(options.args ?? [])], {
     cwd: ROOT,
-    env: { ...env, ...options.env, WHERRY_HOME: home },
+    // Most tests are about what every machine can have, and are timed for it.
+    env: { WHERRY_MACHINES: 'process', ...env, ...options.env, WHERRY_HOME: home },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let text = ''

@@ -16,7 +16,7 @@ export async function baseLayer(cache: string): Promise<Layer> {
   const node = realpathSync(process.execPath)
   const busybox = findBusybox()
   const sources = [node, ...(busybox ? [busybox] : []), CERTIFICATES].filter(existsSync)
-  const key = createHash('sha256').update('1')
+  const key = createHash('sha256').update('2')
   for (const source of sources) {
     const { size, mtimeMs } = statSync(source)
     key.update(`${source}\0${size}\0${mtimeMs}\0`)
@@ -40,7 +40,7 @@ export async function baseLayer(cache: string): Promise<Layer> {
 }
 
 const FOLDERS: readonly Entry[] = [
-  ...['bin', 'etc', 'home', 'home/node', 'root', 'usr', 'usr/local', 'usr/local/bin', 'var'].map(
+  ...['bin', 'etc', 'home', 'home/node', 'root', 'usr', 'usr/bin', 'usr/local', 'usr/local/bin', 'var'].map(
     (path) => ({ path, kind: 'folder' as const }),
   ),
   { path: 'tmp', kind: 'folder', mode: 0o1777 },
@@ -68,6 +68,9 @@ function librariesOf(program: string): Entry[] {
     }))
 }
 
+/** What people ask a container for, and busybox may not have. */
+const MORE_TOOLS = ['/usr/bin/printenv']
+
 function findBusybox(): string | undefined {
   return ['/bin/busybox', '/usr/bin/busybox'].find(existsSync)
 }
@@ -76,6 +79,11 @@ function toolsOf(busybox: string): Entry[] {
   const names = execFileSync(busybox, ['--list'], { encoding: 'utf8' }).split('\n').filter(Boolean)
   return [
     { path: 'bin/busybox', kind: 'file', source: realpathSync(busybox), mode: 0o755 },
+    ...MORE_TOOLS.filter((path) => existsSync(path) && !names.includes(basename(path))).flatMap(
+      (path): Entry[] => [
+        { path: path.slice(1), kind: 'file', source: realpathSync(path), mode: 0o755 },
+      ],
+    ),
     ...names
       .filter((name) => name !== basename(busybox))
       .map((name): Entry => ({ path: `bin/${name}`, kind: 'link', to: 'busybox' })),
