@@ -40,9 +40,18 @@ export async function baseLayer(cache: string): Promise<Layer> {
 }
 
 const FOLDERS: readonly Entry[] = [
-  ...['bin', 'etc', 'home', 'home/node', 'root', 'usr', 'usr/bin', 'usr/local', 'usr/local/bin', 'var'].map(
-    (path) => ({ path, kind: 'folder' as const }),
-  ),
+  ...[
+    'bin',
+    'etc',
+    'home',
+    'home/node',
+    'root',
+    'usr',
+    'usr/bin',
+    'usr/local',
+    'usr/local/bin',
+    'var',
+  ].map((path) => ({ path, kind: 'folder' as const })),
   { path: 'tmp', kind: 'folder', mode: 0o1777 },
 ]
 

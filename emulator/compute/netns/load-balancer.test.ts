@@ -120,7 +120,7 @@ describe.skipIf(await cannotHaveVms())('a load balancer of the VPC', () => {
       .poll(async () => [...(await askers(6).catch(() => []))].includes(victim), PATIENCE)
       .toBe(false)
     // What its clients send now goes to the other, which knows nothing of it.
-    const outcomes = await Promise.all(sockets.map(({ again }) => again()))
+    const outcomes = await Promise.all(sockets.map((each) => each.again()))
     for (const [index, { name }] of sockets.entries()) {
       expect(outcomes[index]).toBe(name === victim ? 'ECONNRESET' : name)
     }
