@@ -11,7 +11,7 @@ import type { AddressPool } from './network/address-pool.ts'
 import type { Address, Network } from './network/network.ts'
 import { createAnswers } from './node/answer.ts'
 import { createApiClient } from './node/api-client.ts'
-import { allocatableOf } from './node/capacity.ts'
+import { allocatableOf, capacityOf } from './node/capacity.ts'
 import { drain, shuttingDown } from './node/drain.ts'
 import { createIdentity } from './node/metadata.ts'
 import type { Metadata, VmFacts } from './node/metadata.ts'
@@ -31,6 +31,10 @@ export interface AgentOptions {
   network: Network
   pool: AddressPool
   stateDir: string
+  /** Whether containers may be privileged. */
+  allowsPrivileged: boolean
+  /** Where this agent finds the machine's own files. */
+  machineRoot: string
   log: Log
   now: () => number
 }
@@ -55,7 +59,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { signal } = stop
   const identity = createIdentity(metadata, facts.audience, now)
   const api = createApiClient({ url: facts.apiUrl, ca: facts.apiCa, node: facts.name, identity })
-  await runtime.endLeftovers()
+  const left = await runtime.takeOver()
   let current: DesiredState | undefined
   const reporter = new Reporter({
     send: (report) => api.report(report),
@@ -68,6 +72,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     contextOf(options, reporter, () => current),
     (uid) => reporter.isGoneTold(uid),
     (uid) => reporter.forget(uid),
+    left,
   )
   const { name: node, agentToken: token } = facts
   let isDraining = false
@@ -133,6 +138,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       sync.stop()
       await pods.shutDown(STOP_SECONDS)
       server.close()
+      runtime.close()
       api.close()
       await network.close()
     },
@@ -145,11 +151,14 @@ function contextOf(
   reporter: Reporter,
   current: () => DesiredState | undefined,
 ): NodeContext {
-  const { facts, runtime, network, stateDir, log, now } = options
+  const { facts, runtime, network, stateDir, allowsPrivileged, machineRoot, log, now } = options
   return {
     nodeName: facts.name,
     hostIP: facts.ip,
     allocatable: allocatableOf(facts.machineType),
+    memoryBytes: capacityOf(facts.machineType).memoryBytes,
+    allowsPrivileged,
+    machineRoot,
     api: addressOf(facts.apiUrl),
     stateDir,
     runtime,

@@ -1,9 +1,11 @@
 // The node agent's program: reads the environment, puts the agent together, and watches the power.
 //
-// Environment: GCE_METADATA_HOST, WHERRY_RUNTIME (process), WHERRY_NETWORK (loopback, kernel),
-// WHERRY_STATE_DIR, WHERRY_IMAGES (folders, separated like PATH), WHERRY_VPC_URL, and what the Pub/Sub
-// client reads (PUBSUB_EMULATOR_HOST). Standard input is the power cord where it is a pipe: when it
-// closes, everything is dead at once. SIGTERM is the power button: containers are asked to stop.
+// Environment: GCE_METADATA_HOST, WHERRY_RUNTIME (process, docker), WHERRY_NETWORK (loopback, kernel),
+// WHERRY_STATE_DIR, WHERRY_IMAGES (folders, separated like PATH), WHERRY_DOCKER_SOCKET,
+// WHERRY_ALLOW_PRIVILEGED (true), WHERRY_VPC_URL, and what the Pub/Sub client reads
+// (PUBSUB_EMULATOR_HOST). Standard input is the power cord where it is a pipe: when it closes, everything
+// is dead at once. SIGTERM is the power button: containers are asked to stop. SIGHUP ends the agent
+// alone: with the docker runtime its containers run on, and the next agent adopts them.
 
 import { fstatSync, mkdirSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
@@ -15,8 +17,11 @@ import { createLoopback } from './network/loopback.ts'
 import { createKernelNetwork } from './network/kernel/kernel-network.ts'
 import { openVpcRoutes } from './network/vpc-routes.ts'
 import { openMetadata } from './node/metadata.ts'
+import type { Metadata } from './node/metadata.ts'
 import { untilDone } from './node/retry.ts'
+import { createNodeCredential } from './node/registry-credential.ts'
 import { createProcessRuntime } from './runtime/process.ts'
+import type { Runtime } from './runtime/runtime.ts'
 
 /** What a VM gives its programs between the power button and the end is 30 s for Spot; never less. */
 const SHUTDOWN_SECONDS = 25
@@ -24,19 +29,17 @@ const SHUTDOWN_SECONDS = 25
 const log = createLineLog((line) => void process.stdout.write(line))
 
 async function main(env: NodeJS.ProcessEnv): Promise<void> {
-  const { WHERRY_RUNTIME: runtimeName = 'process', WHERRY_NETWORK: networkName = 'loopback' } = env
-  if (runtimeName !== 'process') throw new Error(`unknown WHERRY_RUNTIME: ${runtimeName}`)
+  const { WHERRY_NETWORK: networkName = 'loopback' } = env
   if (networkName !== 'loopback' && networkName !== 'kernel') {
     throw new Error(`unknown WHERRY_NETWORK: ${networkName}`)
   }
   const stateDir = resolve(needed(env, 'WHERRY_STATE_DIR'))
   mkdirSync(stateDir, { recursive: true })
-  const images = (env['WHERRY_IMAGES'] ?? '').split(delimiter).filter(Boolean)
-  const runtime = createProcessRuntime({ images, stateDir })
-  watchPower(() => runtime.cutPower())
-
   const metadata = openMetadata(env['GCE_METADATA_HOST'] ?? 'metadata.google.internal')
   const booting = new AbortController()
+  const open = (): Promise<Runtime> => openRuntime(env, stateDir, metadata)
+  const runtime = await untilDone('opening the container runtime', open, log, booting.signal)
+  watchPower(() => runtime.cutPower())
   const readFacts = () => metadata.facts()
   const facts = await untilDone('reading the metadata', readFacts, log, booting.signal)
   const pool = openAddressPool(facts.podRange, join(stateDir, 'addresses.json'))
@@ -56,7 +59,19 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
           pool,
           routes: openVpcRoutes(needed(env, 'WHERRY_VPC_URL'), facts.name),
         })
-  const agent = await startAgent({ facts, metadata, runtime, network, pool, stateDir, log, now })
+  const agent = await startAgent({
+    facts,
+    metadata,
+    runtime,
+    network,
+    pool,
+    stateDir,
+    allowsPrivileged: env['WHERRY_ALLOW_PRIVILEGED'] === 'true',
+    machineRoot: runtime.isContained ? '/proc/1/root' : '/',
+    log,
+    now,
+  })
+  process.once('SIGHUP', () => process.exit(0))
   process.once('SIGTERM', () => {
     void agent.shutDown(SHUTDOWN_SECONDS).finally(() => process.exit(0))
   })
@@ -67,6 +82,33 @@ function apiAddress(url: string): { ip: string; port: number } | undefined {
   const { hostname, port, protocol } = new URL(url)
   if (!isIPv4(hostname)) return undefined
   return { ip: hostname, port: Number(port) || (protocol === 'https:' ? 443 : 80) }
+}
+
+async function openRuntime(
+  env: NodeJS.ProcessEnv,
+  stateDir: string,
+  metadata: Metadata,
+): Promise<Runtime> {
+  switch (env['WHERRY_RUNTIME'] ?? 'process') {
+    case 'process': {
+      const images = (env['WHERRY_IMAGES'] ?? '').split(delimiter).filter(Boolean)
+      return createProcessRuntime({ images, stateDir })
+    }
+    case 'docker': {
+      // Only where it is used: its client takes time and memory.
+      const { createDockerRuntime } = await import('./runtime/docker/docker.ts')
+      return createDockerRuntime({
+        socketPath: env['WHERRY_DOCKER_SOCKET'] ?? '/var/run/docker.sock',
+        owner: stateDir,
+        nodeCredential: createNodeCredential(metadata),
+        log,
+      })
+    }
+    default:
+      // Trying again does not help.
+      log.error('unknown WHERRY_RUNTIME', { runtime: env['WHERRY_RUNTIME'] ?? '' })
+      return process.exit(1)
+  }
 }
 
 function watchPower(cut: () => void): void {

@@ -6,8 +6,10 @@ import {
   closeSync,
   existsSync,
   fstatSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
+  readSync,
   renameSync,
   rmSync,
   writeSync,
@@ -20,9 +22,13 @@ const MAX_BYTES = 10 * 1024 * 1024
 const MAX_FILES = 5
 /** A line without an end is written in parts of this size, as containerd does. */
 const PART_BYTES = 16 * 1024
+/** A line with its stamp is shorter, whatever it is made of. */
+const TORN_BYTES_MAX = 64 * 1024
+const NEWLINE = 10
 
 export interface LogFile {
-  append(stream: Stream, chunk: Buffer): void
+  /** `time`: the chunk is one line, or without a newline a part of one, that was printed then. */
+  append(stream: Stream, chunk: Buffer, time?: string): void
   /** Writes what is pending, unfinished lines included, and closes the file. */
   close(): void
   /**
@@ -44,6 +50,7 @@ export function openLog(
   limits: { bytes: number; files: number } = { bytes: MAX_BYTES, files: MAX_FILES },
 ): LogFile {
   mkdirSync(dirname(path), { recursive: true })
+  cutTornLine(path)
   let fd = openSync(path, 'a')
   let size = fstatSync(fd).size
   let isClosed = false
@@ -65,15 +72,20 @@ export function openLog(
     fd = openSync(path, 'a')
     size = 0
   }
-  const push = (stream: Stream, tag: 'F' | 'P', text: Buffer): void => {
+  const push = (stream: Stream, tag: 'F' | 'P', text: Buffer, time = stamp(now())): void => {
     if (pending.length === 0) setImmediate(write)
-    pending.push(`${stamp(now())} ${stream} ${tag} ${text.toString()}\n`)
+    pending.push(`${time} ${stream} ${tag} ${text.toString()}\n`)
   }
   return {
-    append(stream, chunk) {
+    append(stream, chunk, time) {
       if (isClosed) return
+      if (time !== undefined) {
+        const isWhole = chunk.at(-1) === NEWLINE
+        push(stream, isWhole ? 'F' : 'P', isWhole ? chunk.subarray(0, -1) : chunk, time)
+        return
+      }
       let rest = Buffer.concat([rests[stream], chunk])
-      for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+      for (let end = rest.indexOf(NEWLINE); end >= 0; end = rest.indexOf(NEWLINE)) {
         push(stream, 'F', rest.subarray(0, end))
         rest = rest.subarray(end + 1)
       }
@@ -113,6 +125,21 @@ export function openAll(path: string): OpenFile[] {
       const fd = openSync(name, 'r')
       return { fd, size: fstatSync(fd).size }
     })
+}
+
+/** What a writer that was killed in the middle of a line left of it. */
+function cutTornLine(path: string): void {
+  if (!existsSync(path)) return
+  const fd = openSync(path, 'r+')
+  try {
+    const { size } = fstatSync(fd)
+    const buffer = Buffer.alloc(Math.min(size, TORN_BYTES_MAX))
+    readSync(fd, buffer, 0, buffer.length, size - buffer.length)
+    const end = buffer.lastIndexOf(NEWLINE) + 1
+    if (end < buffer.length) ftruncateSync(fd, size - buffer.length + end)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 function rotate(path: string, files: number): void {

@@ -1,4 +1,4 @@
-// One probe or hook, carried out: http, tcp or exec. Messages are those of kubelet and Go's net package,
+// One probe or hook, carried out: http, tcp, exec or grpc. Messages are those of kubelet and Go's net package,
 // because people search for them.
 
 import { request as httpRequest } from 'node:http'
@@ -6,6 +6,7 @@ import { request as httpsRequest } from 'node:https'
 import { connect } from 'node:net'
 import type { Handler } from '#shared/api/pod.ts'
 import type { Exec } from '../runtime/runtime.ts'
+import { grpcHealth } from './grpc-check.ts'
 
 export interface CheckTarget {
   podIP: string
@@ -34,6 +35,7 @@ export async function check(
   if (handler.exec) return checkExec(handler.exec.command ?? [], target, timeoutMs)
   if (handler.httpGet) return checkHttp(handler.httpGet, target, timeoutMs)
   if (handler.tcpSocket) return checkTcp(handler.tcpSocket, target, timeoutMs)
+  if (handler.grpc) return checkGrpc(handler.grpc, target, timeoutMs)
   return { isGood: false, message: 'missing probe handler' }
 }
 
@@ -108,6 +110,23 @@ function checkTcp(
     socket.on('connect', () => settle({ isGood: true, message: '' }))
     socket.on('error', (error) => settle(dialFailure('', `${host}:${number}`, error)))
   })
+}
+
+async function checkGrpc(
+  { port, service = '' }: NonNullable<Handler['grpc']>,
+  target: CheckTarget,
+  timeoutMs: number,
+): Promise<CheckResult> {
+  const address = `${target.podIP}:${port}`
+  const at = target.locate(port)
+  if (!at) return refused('', address)
+  try {
+    const { isServing, status } = await grpcHealth(at, service, timeoutMs)
+    if (isServing) return { isGood: true, message: '' }
+    return { isGood: false, message: `service unhealthy (responded with "${status}")` }
+  } catch (error) {
+    return dialFailure('', address, error instanceof Error ? error : new Error(String(error)))
+  }
 }
 
 async function checkExec(

@@ -3,49 +3,41 @@
 // called so that the plan is asked again.
 
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import type { Container, Probe } from '#shared/api/pod.ts'
-import { openLog } from '../logs/log-file.ts'
 import type { LogFile } from '../logs/log-file.ts'
 import { lastLines } from '../logs/last-lines.ts'
+import { positionOf } from '../logs/log-position.ts'
 import { StartRefused } from '../runtime/runtime.ts'
-import type { Exec, Exit, Image } from '../runtime/runtime.ts'
+import type {
+  Attachment,
+  ContainerToStart,
+  Exec,
+  Exit,
+  Image,
+  LeftContainer,
+} from '../runtime/runtime.ts'
 import { nextTryAt, NO_BACK_OFF, raise } from './back-off.ts'
-import type { CheckTarget } from './check.ts'
 import { eventsOfRefusal } from './container-events.ts'
 import type { PodFacts } from './downward.ts'
 import { runPostStart, runPreStop } from './hooks.ts'
 import type { NodeContext } from './node-context.ts'
 import { restartAt } from './plan.ts'
-import { prepareContainer, resolveImage } from './prepare.ts'
-import type { Announce } from './prepare.ts'
+import { resolveImage } from './image-pull.ts'
+import type { Announce } from './image-pull.ts'
+import { terminationFile } from './mounts.ts'
+import { prepareContainer } from './prepare.ts'
 import { startProbes } from './prober.ts'
 import { specOf } from './record.ts'
 import type { ContainerRecord, PodRecord } from './record.ts'
-import { createTap } from './tap.ts'
-import type { Attached, Tap } from './tap.ts'
+import { logPath, newRun, openRunLog, targetOf } from './run.ts'
+import type { Run } from './run.ts'
+import type { MadeVolume } from './volume-kinds.ts'
 import { createWords } from './words.ts'
 
-/** What belongs to one run of a container. */
-interface Run {
-  id: string
-  image: Image
-  log: LogFile
-  tap: Tap
-  /** Its $PORT: where one that declares no port listens. */
-  port: number
-  stopProbes: () => void
-  /** Resolves when it has exited. */
-  ended: Promise<void>
-  /** Cuts a termination under way short. */
-  hurry: (graceSeconds: number) => void
-}
-
-export interface Attachment {
-  client: Attached
-  stdin: NodeJS.WritableStream | undefined
-  /** The client has no more to type: the end for the container too, if the pod says stdinOnce. */
+/** Somebody at a container, and what becomes of its input when they have no more to type. */
+export interface PodAttachment extends Attachment {
+  /** The end for the container too, if the pod says stdinOnce. */
   endStdin(): void
 }
 
@@ -56,6 +48,9 @@ export interface ContainersOptions {
   event: (type: 'Normal' | 'Warning', reason: string, message: string, fieldPath?: string) => void
 }
 
+/** As much of a termination message as Kubernetes keeps of one container. */
+const MESSAGE_BYTES_MAX = 4096
+
 export class PodContainers {
   readonly #record: PodRecord
   readonly #node: NodeContext
@@ -63,6 +58,8 @@ export class PodContainers {
   readonly #event: ContainersOptions['event']
   readonly #runs = new Map<string, Run>()
   readonly words = createWords()
+  /** The pod's volumes by name, once it is set up. */
+  volumes: ReadonlyMap<string, MadeVolume> = new Map()
 
   constructor({ record, node, onChange, event }: ContainersOptions) {
     this.#record = record
@@ -78,44 +75,45 @@ export class PodContainers {
     const announce = this.#announcer(container)
     let log: LogFile | undefined
     try {
-      const image = await resolveImage(spec, this.#node, announce)
+      const { pod } = this.#record
+      const image = await resolveImage(pod, spec, this.#node, announce)
       const attempt = container.starts
-      const toStart = await prepareContainer(this.facts(), spec, image, attempt, this.#node)
-      const output = (log = this.#openLog(name, attempt))
-      announce('Normal', 'Created', `Created container: ${name}`)
-      const tap = createTap({ keepsEarly: spec.stdinOnce ?? false })
-      const { promise: ended, resolve: onEnd } = Promise.withResolvers<void>()
-      const run: Run = {
-        id: toStart.id,
+      const toStart = await prepareContainer(
+        this.facts(),
+        spec,
         image,
-        log,
-        tap,
-        port: Number(toStart.env['PORT']),
-        stopProbes: () => undefined,
-        ended,
-        hurry: () => undefined,
-      }
-      await this.#node.runtime.start({
+        attempt,
+        this.#node,
+        this.volumes,
+      )
+      log = openRunLog(this.#node, pod.metadata.uid, name, attempt)
+      announce('Normal', 'Created', `Created container: ${name}`)
+      const hasPorts = spec.ports?.length || image.ports.length > 0
+      const port = hasPorts ? undefined : Number(toStart.env['PORT']) || undefined
+      const run = newRun(toStart.id, log, port)
+      const containerID = await this.#node.runtime.start({
         ...toStart,
-        onOutput: (stream, chunk) => {
-          output.append(stream, chunk)
-          return tap.append(stream, chunk)
-        },
-        onExit: (exit) => {
-          // The runtime may tell of a quick end before start() has come back.
-          setImmediate(() => {
-            this.#exited(container, run, exit)
-            onEnd()
-          })
-        },
+        ...this.#ears(container, run),
       })
       this.#runs.set(name, run)
-      this.#started(container, spec, run)
+      this.#started(container, spec, run, { image, containerID })
     } catch (error) {
       log?.close()
       this.#refused(container, error)
     }
     this.#onChange()
+  }
+
+  /** Goes on with a container that an earlier agent started: its record says that it runs. */
+  async adopt({ id, name, attempt, isRunning }: LeftContainer): Promise<void> {
+    const container = this.#container(name)
+    const spec = specOf(this.#record.pod, name)
+    const { uid } = this.#record.pod.metadata
+    const position = positionOf(logPath(this.#node.stateDir, uid, name, attempt))
+    const run = newRun(id, openRunLog(this.#node, uid, name, attempt), undefined)
+    this.#runs.set(name, run)
+    await this.#node.runtime.adopt({ id, ...this.#ears(container, run) }, position)
+    if (isRunning) this.#startProbes(container, spec, run)
   }
 
   /** SIGTERM after the preStop hook; SIGKILL `graceSeconds` after now. Resolves when it has ended. */
@@ -134,7 +132,8 @@ export class PodContainers {
     }
     if (graceSeconds > 0) {
       const spec = specOf(this.#record.pod, name)
-      const preStop = runPreStop(spec, this.#target(spec, run), graceSeconds)
+      const target = targetOf(this.#record, spec, run, this.#node)
+      const preStop = runPreStop(spec, target, graceSeconds)
       const failure = await Promise.race([preStop, run.ended.then(() => undefined)])
       if (failure) this.#announcer(container)('Warning', 'FailedPreStopHook', failure)
       this.#node.runtime.terminate(run.id)
@@ -150,6 +149,16 @@ export class PodContainers {
 
   async stopAll(graceSeconds: number): Promise<void> {
     await Promise.all([...this.#runs.keys()].map((name) => this.stop(name, graceSeconds, '')))
+  }
+
+  /** What they shared has gone: they go, too. Resolves when all have ended. */
+  async killAll(): Promise<void> {
+    await Promise.all(
+      [...this.#runs.values()].map((run) => {
+        this.#node.runtime.kill(run.id)
+        return run.ended
+      }),
+    )
   }
 
   /**
@@ -170,23 +179,18 @@ export class PodContainers {
     return { path, live: isPrevious ? undefined : run?.log }
   }
 
-  exec(name: string, argv: readonly string[]): Exec | undefined {
+  exec(name: string, argv: readonly string[], terminal: { hasTty: boolean }): Exec | undefined {
     const run = this.#runs.get(name)
-    return run && this.#node.runtime.exec(run.id, argv)
+    return run && this.#node.runtime.exec(run.id, argv, terminal)
   }
 
   /** What it prints from now on, and its standard input if the pod wants it to have one. */
-  attach(name: string): Attachment | undefined {
+  attach(name: string): PodAttachment | undefined {
     const run = this.#runs.get(name)
-    if (!run) return undefined
-    const stdin = this.#node.runtime.stdinOf(run.id)
+    const attachment = run && this.#node.runtime.attach(run.id)
+    if (!attachment) return undefined
     const isOnce = specOf(this.#record.pod, name).stdinOnce ?? false
-    const client = run.tap.attach()
-    return {
-      client,
-      stdin,
-      endStdin: () => void (isOnce && stdin?.end()),
-    }
+    return { ...attachment, endStdin: () => void (isOnce && attachment.stdin?.end()) }
   }
 
   running(): { name: string; id: string }[] {
@@ -198,7 +202,23 @@ export class PodContainers {
     return { pod: this.#record.pod, podIP: this.#record.podIP ?? '', hostIP, allocatable }
   }
 
-  #started(container: ContainerRecord, spec: Container, run: Run): void {
+  /** What the runtime calls. */
+  #ears(container: ContainerRecord, run: Run): Pick<ContainerToStart, 'onOutput' | 'onExit'> {
+    return {
+      onOutput: (stream, chunk, time) => run.log.append(stream, chunk, time),
+      onExit: (exit) => {
+        // The runtime may tell of a quick end before start() has come back.
+        setImmediate(() => void this.#exited(container, run, exit).finally(run.onEnd))
+      },
+    }
+  }
+
+  #started(
+    container: ContainerRecord,
+    spec: Container,
+    run: Run,
+    { image, containerID }: { image: Image; containerID: string },
+  ): void {
     const now = this.#node.now()
     this.#countCrash(container, now)
     container.exit = undefined
@@ -207,8 +227,8 @@ export class PodContainers {
       waiting: undefined,
       retryAt: undefined,
       refusals: NO_BACK_OFF,
-      imageID: run.image.id,
-      containerID: `${this.#node.runtime.version.split(':')[0]}://${run.id}`,
+      imageID: image.digest ?? image.id,
+      containerID,
       startedAt: now,
       starts: container.starts + 1,
       condemned: undefined,
@@ -223,7 +243,7 @@ export class PodContainers {
   /** postStart first: probes wait for it. */
   async #watch(container: ContainerRecord, spec: Container, run: Run): Promise<void> {
     const announce = this.#announcer(container)
-    const target = this.#target(spec, run)
+    const target = targetOf(this.#record, spec, run, this.#node)
     const failure = await runPostStart(spec, target)
     if (failure) {
       announce('Warning', 'FailedPostStartHook', failure)
@@ -231,6 +251,12 @@ export class PodContainers {
       return
     }
     if (this.#runs.get(container.name) !== run || container.step !== 'running') return
+    this.#startProbes(container, spec, run)
+  }
+
+  #startProbes(container: ContainerRecord, spec: Container, run: Run): void {
+    const announce = this.#announcer(container)
+    const target = targetOf(this.#record, spec, run, this.#node)
     run.stopProbes = startProbes(spec, target, {
       onStarted: () => this.#learn(run, container, { isStarted: true }),
       onReady: (isReady) => this.#learn(run, container, { isReady }),
@@ -307,16 +333,14 @@ export class PodContainers {
     container.lastExit = container.exit
   }
 
-  #exited(container: ContainerRecord, run: Run, exit: Exit): void {
+  async #exited(container: ContainerRecord, run: Run, exit: Exit): Promise<void> {
     run.stopProbes()
     run.log.close()
-    run.tap.end()
+    const message = await this.#lastWords(container, exit)
+    // Its postStart hook may have come back meanwhile.
+    run.stopProbes()
     if (this.#runs.get(container.name) === run) this.#runs.delete(container.name)
-    const spec = specOf(this.#record.pod, container.name)
     const path = this.#logPath(container.name, container.starts - 1)
-    const wantsLog =
-      spec.terminationMessagePolicy === 'FallbackToLogsOnError' && exit.exitCode !== 0
-    const message = wantsLog ? lastLines(path) : ''
     Object.assign(container, {
       step: 'exited',
       exit: message ? { ...exit, message } : exit,
@@ -339,23 +363,17 @@ export class PodContainers {
     this.#onChange()
   }
 
-  #target(spec: Container, run: Run): CheckTarget {
-    const podIP = this.#record.podIP ?? ''
-    const declared = this.#record.pod.spec.containers.flatMap(({ ports }) => ports ?? [])
-    const hasNone = !spec.ports?.length && run.image.ports.length === 0
-    return {
-      podIP,
-      locate: (port) =>
-        this.#node.network.locate(podIP, port) ??
-        // One that declares nothing listens on its $PORT, whatever a probe calls it.
-        (hasNone ? { host: '127.0.0.1', port: run.port } : undefined),
-      portNumber: (port) => {
-        if (typeof port === 'number') return port
-        const named = [...(spec.ports ?? []), ...declared].find(({ name }) => name === port)
-        return named?.containerPort ?? (Number(port) || undefined)
-      },
-      exec: (argv) => this.#node.runtime.exec(run.id, argv),
-    }
+  /** The termination message: the file the container wrote, or the end of its log if the pod says so. */
+  async #lastWords({ name, starts }: ContainerRecord, { exitCode }: Exit): Promise<string> {
+    const { stateDir } = this.#node
+    const { pod } = this.#record
+    const { uid } = pod.metadata
+    const file = terminationFile(stateDir, uid, name, starts - 1)
+    const written = await readFile(file).catch(() => Buffer.alloc(0))
+    if (written.length > 0) return written.subarray(0, MESSAGE_BYTES_MAX).toString()
+    const { terminationMessagePolicy } = specOf(pod, name)
+    const wantsLog = terminationMessagePolicy === 'FallbackToLogsOnError' && exitCode !== 0
+    return wantsLog ? lastLines(this.#logPath(name, starts - 1)) : ''
   }
 
   #container(name: string): ContainerRecord {
@@ -373,16 +391,7 @@ export class PodContainers {
     const fieldPath = `spec.${list}{${container.name}}`
     return (type, reason, message) => this.#event(type, reason, message, fieldPath)
   }
-
-  #openLog(name: string, number: number): LogFile {
-    // The present run and the one before are kept, as kubelet does.
-    for (const end of ['', '.1', '.2', '.3', '.4']) {
-      void rm(`${this.#logPath(name, number - 2)}${end}`, { force: true })
-    }
-    return openLog(this.#logPath(name, number), () => this.#node.now())
-  }
-
   #logPath(name: string, number: number): string {
-    return join(this.#node.stateDir, 'pods', this.#record.pod.metadata.uid, name, `${number}.log`)
+    return logPath(this.#node.stateDir, this.#record.pod.metadata.uid, name, number)
   }
 }

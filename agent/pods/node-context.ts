@@ -13,6 +13,12 @@ export interface NodeContext {
   readonly nodeName: string
   readonly hostIP: string
   readonly allocatable: { cpuMillis: number; memoryBytes: number }
+  /** All the memory it has. */
+  readonly memoryBytes: number
+  /** Whether containers may be privileged. */
+  readonly allowsPrivileged: boolean
+  /** Where this agent finds the machine's own files: `/proc/1/root` in a container of its own. */
+  readonly machineRoot: string
   /** Where the API answers: KUBERNETES_SERVICE_HOST and _PORT. */
   readonly api: Address
   readonly stateDir: string

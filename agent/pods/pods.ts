@@ -1,14 +1,16 @@
 // All pods of this node: one worker for each, as the desired state says.
 
 import { readdirSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isPodTerminal } from '#shared/api/pod-conditions.ts'
 import type { DesiredState } from '#shared/api/agent-wire.ts'
 import type { ConfigMap, Secret } from '#shared/api/config.ts'
 import type { Pod } from '#shared/api/pod.ts'
+import type { LeftContainer } from '../runtime/runtime.ts'
 import type { Configuration } from './env.ts'
 import type { NodeContext } from './node-context.ts'
+import { removeFolder } from './pod-folder.ts'
+import { hasSavedRecord } from './saved-record.ts'
 import { PodWorker } from './worker.ts'
 
 export class Pods {
@@ -18,14 +20,20 @@ export class Pods {
   readonly #workers = new Map<string, PodWorker>()
   #versions = ''
   #isFirst = true
+  readonly #left: ReadonlyMap<string, LeftContainer[]>
 
-  /** `isGoneTold`: the API knows that the pod has ended; `forget`: nothing more will be told of it. */
+  /**
+   * `isGoneTold`: the API knows that the pod has ended; `forget`: nothing more will be told of it;
+   * `left`: containers that an earlier agent started.
+   */
   constructor(
     node: NodeContext,
     isGoneTold: (uid: string) => boolean,
     forget: (uid: string) => void,
+    left: readonly LeftContainer[],
   ) {
     this.#node = node
+    this.#left = Map.groupBy(left, ({ podUid }) => podUid)
     this.#isGoneTold = isGoneTold
     this.#forget = forget
   }
@@ -85,11 +93,14 @@ export class Pods {
       return
     }
     if (this.#isGoneTold(uid)) return
+    const { stateDir, runtime } = this.#node
     if (isPodTerminal(pod)) {
       if (pod.metadata.deletionTimestamp) this.#tellGone(pod)
-      return
+      // What it printed may still be asked for.
+      if (pod.metadata.deletionTimestamp || !runtime.isContained) return
+      if (!hasSavedRecord(stateDir, uid)) return
     }
-    const created = new PodWorker(pod, this.#node)
+    const created = new PodWorker(pod, this.#node, this.#left.get(uid))
     this.#workers.set(uid, created)
     created.update(pod)
   }
@@ -107,11 +118,12 @@ export class Pods {
     await worker.dispose()
   }
 
-  /** Files of pods that went while this agent was not there. */
+  /** Containers and files of pods that went while this agent was not there. */
   async #removeStrangers(wanted: ReadonlyMap<string, Pod>): Promise<void> {
+    await this.#node.runtime.keepOnly(new Set(wanted.keys()))
     const folder = join(this.#node.stateDir, 'pods')
     for (const uid of list(folder)) {
-      if (!wanted.has(uid)) await rm(join(folder, uid), { recursive: true, force: true })
+      if (!wanted.has(uid)) await removeFolder(join(folder, uid))
     }
   }
 }

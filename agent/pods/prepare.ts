@@ -1,62 +1,18 @@
-// From a container's spec to what the runtime starts: image, ports, variables, command, mounts. Each
+// From a container's spec to what the runtime starts: ports, variables, command, mounts, rights. Each
 // thing that is missing is a StartRefused with the reason that kubelet gives.
 
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Container, Pod } from '#shared/api/pod.ts'
-import { milliValue, wholeValue } from '#shared/quantity.ts'
-import { normaliseImage, StartRefused } from '../runtime/runtime.ts'
-import type { ContainerToStart, Image, Mount } from '../runtime/runtime.ts'
+import { StartRefused } from '../runtime/runtime.ts'
+import type { ContainerToStart, Image } from '../runtime/runtime.ts'
 import type { PodFacts } from './downward.ts'
-import { argvOf, buildEnv, expand, hostnameOf } from './env.ts'
+import { argvOf, buildEnv, hostnameOf } from './env.ts'
+import { mountsOf } from './mounts.ts'
 import type { NodeContext } from './node-context.ts'
+import { oomScoreAdjust, resourcesOf } from './resources.ts'
+import { securityOf } from './security.ts'
 import { serviceEnv } from './service-env.ts'
-
-export type Announce = (type: 'Normal' | 'Warning', reason: string, message: string) => void
-
-/** The image, fetched when the policy says so. */
-export async function resolveImage(
-  container: Container,
-  node: NodeContext,
-  announce: Announce,
-): Promise<Image> {
-  const name = container.image ?? ''
-  const reference = normaliseImage(name)
-  if (!reference) {
-    const why = `Failed to apply default image tag "${name}": couldn't parse image name "${name}": invalid reference format`
-    announce('Warning', 'InspectFailed', why)
-    throw new StartRefused('InvalidImageName', why)
-  }
-  const policy =
-    container.imagePullPolicy ?? (reference.endsWith(':latest') ? 'Always' : 'IfNotPresent')
-  const present = policy === 'Always' ? undefined : await node.runtime.findImage(reference)
-  if (present) {
-    announce('Normal', 'Pulled', `Container image "${name}" already present on machine`)
-    return present
-  }
-  if (policy === 'Never') {
-    const why = `Container image "${name}" is not present with pull policy of Never`
-    announce('Warning', 'ErrImageNeverPull', why)
-    throw new StartRefused('ErrImageNeverPull', why)
-  }
-  announce('Normal', 'Pulling', `Pulling image "${name}"`)
-  const begun = performance.now()
-  try {
-    const image = await node.runtime.pullImage(reference)
-    const took = `${Math.max(1, Math.round(performance.now() - begun))}ms`
-    announce(
-      'Normal',
-      'Pulled',
-      `Successfully pulled image "${name}" in ${took} (${took} including waiting). Image size: ${image.sizeBytes} bytes.`,
-    )
-    return image
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    announce('Warning', 'Failed', `Failed to pull image "${name}": ${why}`)
-    throw new StartRefused('ErrImagePull', why, { cause: error })
-  }
-}
+import type { MadeVolume } from './volume-kinds.ts'
 
 export interface Prepared extends Omit<ContainerToStart, 'onOutput' | 'onExit'> {}
 
@@ -67,8 +23,8 @@ export async function prepareContainer(
   image: Image,
   attempt: number,
   node: NodeContext,
+  volumes: ReadonlyMap<string, MadeVolume>,
 ): Promise<Prepared> {
-  refuseUnknown(container)
   const { pod } = facts
   const { metadata, spec } = pod
   const services = serviceEnv(
@@ -84,26 +40,28 @@ export async function prepareContainer(
     // Last: where a container must listen is not its own choice here.
     ...(node.network.hasPodAddresses ? {} : await openPorts(pod, container, image, node)),
   }
-  const mounts = mountsOf(pod, container, env, node)
+  const security = securityOf(pod, container, image, node)
+  const mounts = await mountsOf({ pod, container, attempt, env, node, volumes })
   const argv = argvOf(image, container, env)
   if (argv.length === 0) {
     throw new StartRefused('CreateContainerError', 'no command specified')
   }
-  const limits = container.resources?.limits ?? {}
   return {
     id: containerId(pod, container.name, attempt, node.now()),
     podUid: metadata.uid,
     name: container.name,
+    attempt,
     image,
     argv,
     env,
     workdir: container.workingDir,
     hasStdin: container.stdin ?? false,
+    stdinOnce: container.stdinOnce ?? false,
+    hasTty: container.tty ?? false,
     mounts,
-    limits: {
-      ...(limits['memory'] ? { memoryBytes: wholeValue(limits['memory']) } : {}),
-      ...(limits['cpu'] ? { cpuMillis: milliValue(limits['cpu']) } : {}),
-    },
+    security,
+    ...resourcesOf(container),
+    oomScoreAdjust: oomScoreAdjust(pod, container, node.memoryBytes),
   }
 }
 
@@ -115,12 +73,10 @@ export function tcpPorts(container: Container, image: Pick<Image, 'ports'>): num
   return declared.length > 0 ? declared : [...image.ports]
 }
 
-/** Where a pod's volume is on disk. */
-export function volumeFolder(stateDir: string, uid: string, volume: string): string {
-  return join(stateDir, 'pods', uid, 'volumes', volume)
-}
-
-/** What this node cannot do as the pod asks, in a few words each; not worth refusing it. */
+/**
+ * What a node whose containers share the machine cannot do as the pod asks, in a few words each; not
+ * worth refusing it.
+ */
 export function gapsOf(pod: Pod): string[] {
   const all = [...(pod.spec.initContainers ?? []), ...pod.spec.containers]
   const has = (key: string): boolean =>
@@ -156,46 +112,6 @@ async function openPorts(
     if (port !== 0) env[`PORT_${port}`] = String(at.port)
   }
   return env
-}
-
-function mountsOf(
-  pod: Pod,
-  container: Container,
-  env: Readonly<Record<string, string>>,
-  node: NodeContext,
-): Mount[] {
-  const volumes = new Map((pod.spec.volumes ?? []).map((volume) => [volume.name, volume]))
-  return (container.volumeMounts ?? []).map((mount) => {
-    const folder = volumeFolder(node.stateDir, pod.metadata.uid, mount.name)
-    const below = mount.subPathExpr ? expand(mount.subPathExpr, (name) => env[name]) : mount.subPath
-    if (below?.split('/').includes('..')) {
-      throw new StartRefused(
-        'CreateContainerConfigError',
-        `subPath must not contain '..': ${below}`,
-      )
-    }
-    const source = below ? join(folder, below) : folder
-    const isScratch = volumes.get(mount.name)?.emptyDir !== undefined
-    if (isScratch) mkdirSync(source, { recursive: true })
-    else if (!existsSync(source)) {
-      throw new StartRefused(
-        'CreateContainerConfigError',
-        `failed to prepare subPath for volumeMount "${mount.name}" of container "${container.name}"`,
-      )
-    }
-    return { source, target: mount.mountPath, readOnly: !isScratch || mount.readOnly === true }
-  })
-}
-
-/** What this agent would have to pretend. */
-function refuseUnknown(container: Container): void {
-  const probes = [container.startupProbe, container.livenessProbe, container.readinessProbe]
-  if (probes.some((probe) => probe?.grpc)) {
-    throw new StartRefused(
-      'CreateContainerConfigError',
-      'grpc probes are not available on this node; use httpGet, tcpSocket or exec',
-    )
-  }
 }
 
 function containerId(pod: Pod, name: string, attempt: number, now: number): string {

@@ -24,6 +24,7 @@ function target(results: readonly number[] = [], ports = new Map<number, number>
       stderr: new PassThrough(),
       ended: Promise.resolve(left.shift() ?? 0),
       kill: () => undefined,
+      resize: () => undefined,
     }),
   }
 }

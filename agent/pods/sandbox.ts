@@ -6,14 +6,14 @@ import type { HostPort } from '../network/network.ts'
 import type { PodSandbox } from '../runtime/runtime.ts'
 import { hostnameOf } from './env.ts'
 
-/** What the runtime makes before the first container. */
-export function sandboxOf(pod: Pod): PodSandbox {
+/** What the runtime makes before the first container. A pod in the node's network has its name. */
+export function sandboxOf(pod: Pod, nodeName: string): PodSandbox {
   const { metadata, spec } = pod
   return {
     uid: metadata.uid,
     namespace: metadata.namespace ?? '',
     name: metadata.name,
-    hostname: hostnameOf(pod),
+    hostname: spec.hostNetwork ? nodeName : hostnameOf(pod),
     labels: metadata.labels ?? {},
     hostNetwork: spec.hostNetwork ?? false,
     hostPID: spec.hostPID ?? false,

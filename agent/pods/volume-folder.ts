@@ -2,8 +2,10 @@
 // folder of its own (`..1700000000000`), `..data` points to the current one, and the names a container
 // sees point through `..data`. A reader sees the old files or the new ones, never a mix.
 
+import { constants } from 'node:fs'
 import {
   chmod,
+  lchown,
   lstat,
   mkdir,
   readFile,
@@ -18,9 +20,21 @@ import { dirname, join } from 'node:path'
 import type { VolumeFile } from './volumes.ts'
 
 const DATA = '..data'
+const GROUP_READS = 0o440
+const GROUP_WRITES = 0o660
+/** May be entered, and hands its group on. */
+const FOLDER_OF_GROUP = 0o2110
 
-/** Makes the folder hold exactly these files. Does nothing when it does already. */
-export async function writeVolume(folder: string, files: readonly VolumeFile[]): Promise<void> {
+/**
+ * Makes the folder hold exactly these files. Does nothing when it does already. `group`: who may read
+ * them besides their owner.
+ */
+export async function writeVolume(
+  folder: string,
+  given: readonly VolumeFile[],
+  group?: number,
+): Promise<void> {
+  const files = group === undefined ? given : given.map(forGroup)
   await mkdir(folder, { recursive: true })
   const current = await currentOf(folder)
   if (current && (await holds(join(folder, current), files))) return
@@ -32,10 +46,40 @@ export async function writeVolume(folder: string, files: readonly VolumeFile[]):
     await writeFile(file, bytes, { mode })
     await chmod(file, mode)
   }
+  if (group !== undefined) await giveToGroup(join(folder, next), group, true)
   await symlink(next, join(folder, `${DATA}_tmp`))
   await rename(join(folder, `${DATA}_tmp`), join(folder, DATA))
   await linkNames(folder, files)
   if (current) await rm(join(folder, current), { recursive: true, force: true })
+}
+
+/**
+ * Lets a group read, and unless `isReadOnly` write, all of a folder; what is made in it later belongs
+ * to the group, too. As kubelet's SetVolumeOwnership: links are left alone.
+ */
+export async function giveToGroup(
+  folder: string,
+  group: number,
+  isReadOnly: boolean,
+): Promise<void> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const paths = [
+    folder,
+    ...entries
+      .filter((entry) => entry.isFile() || entry.isDirectory())
+      .map((entry) => join(entry.parentPath, entry.name)),
+  ]
+  for (const path of paths) {
+    const { mode } = await lstat(path)
+    const isFolder = (mode & constants.S_IFMT) === constants.S_IFDIR
+    const rights = isReadOnly ? GROUP_READS : GROUP_WRITES
+    await lchown(path, (await lstat(path)).uid, group)
+    await chmod(path, (mode & 0o7777) | rights | (isFolder ? FOLDER_OF_GROUP : 0))
+  }
+}
+
+function forGroup(file: VolumeFile): VolumeFile {
+  return { ...file, mode: file.mode | GROUP_READS }
 }
 
 /** One link for the first part of each path; links of names that are gone are removed. */

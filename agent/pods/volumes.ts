@@ -15,9 +15,6 @@ export interface VolumeFile {
   mode: number
 }
 
-/** `scratch`: an empty folder that the pod fills. `files`: kept equal to their source. */
-export type VolumeContent = { is: 'scratch' } | { is: 'files'; files: VolumeFile[] }
-
 /** A volume that cannot be made: an event's text (`MountVolume.SetUp failed …`). */
 export class VolumeRefused extends Error {
   override readonly name = 'VolumeRefused'
@@ -25,28 +22,26 @@ export class VolumeRefused extends Error {
 
 const DEFAULT_MODE = 0o644
 
-/** What a volume holds. VolumeRefused: its source is missing or of a kind this node cannot give. */
+/** The files that a volume holds, kept equal to their source. VolumeRefused: that is missing. */
 export function contentOf(
   volume: Volume,
   facts: PodFacts,
   configuration: Configuration,
-): VolumeContent {
-  if (volume.emptyDir) return { is: 'scratch' }
+): VolumeFile[] {
   const namespace = facts.pod.metadata.namespace ?? ''
   if (volume.configMap) {
     const { name = '', ...rest } = volume.configMap
-    return { is: 'files', files: configMapFiles(namespace, name, rest, configuration) }
+    return configMapFiles(namespace, name, rest, configuration)
   }
   if (volume.secret) {
     const { secretName = '', ...rest } = volume.secret
-    return { is: 'files', files: secretFiles(namespace, secretName, rest, configuration) }
+    return secretFiles(namespace, secretName, rest, configuration)
   }
-  if (volume.downwardAPI) return { is: 'files', files: downwardFiles(volume.downwardAPI, facts) }
+  if (volume.downwardAPI) return downwardFiles(volume.downwardAPI, facts)
   if (volume.projected) {
-    return { is: 'files', files: projectedFiles(volume.projected, facts, configuration) }
+    return projectedFiles(volume.projected, facts, configuration)
   }
-  const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'unknown'
-  throw new VolumeRefused(`${kind} volumes are not available on this node`)
+  throw new VolumeRefused(`volume ${volume.name} has no files`)
 }
 
 interface Selection {

@@ -2,26 +2,32 @@
 // asks the plan again; steps under way are marked in the record before the first await, so nothing is
 // done twice.
 
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Pod, PodStatus } from '#shared/api/pod.ts'
 import type { LogFile } from '../logs/log-file.ts'
-import type { Exec } from '../runtime/runtime.ts'
+import type { Exec, LeftContainer } from '../runtime/runtime.ts'
 import { raise } from './back-off.ts'
 import { PodContainers } from './containers.ts'
-import type { Attachment } from './containers.ts'
+import type { PodAttachment } from './containers.ts'
+import { hostsText, resolvConfText } from './etc-files.ts'
+import { etcFolder } from './mounts.ts'
 import type { NodeContext } from './node-context.ts'
 import { planPod } from './plan.ts'
 import type { Action } from './plan.ts'
-import { gapsOf, volumeFolder } from './prepare.ts'
+import { podFolder, removeFolder } from './pod-folder.ts'
+import { gapsOf } from './prepare.ts'
 import { newPodRecord, specOf } from './record.ts'
 import type { PodRecord } from './record.ts'
 import { hostPortsOf, sandboxOf } from './sandbox.ts'
+import { isTakenOver, restoreRecord, saveRecord } from './saved-record.ts'
 import { ERR_IMAGE_PULL_MS, mergeConditions, statusOf } from './status.ts'
-import { contentOf, VolumeRefused } from './volumes.ts'
-import { writeVolume } from './volume-folder.ts'
+import { makeVolume } from './volume-kinds.ts'
+import type { MadeVolume } from './volume-kinds.ts'
+import { VolumeRefused } from './volumes.ts'
 
 const DEFAULT_GRACE_SECONDS = 30
+const AGAIN_MS = 2000
 const TIMEOUT_MAX = 2 ** 31 - 1
 
 export class PodWorker {
@@ -30,10 +36,15 @@ export class PodWorker {
   readonly #containers: PodContainers
   #timer: NodeJS.Timeout | undefined
   #last: PodStatus | undefined
+  #saved = ''
+  #isFinishing = false
   #isClosed = false
 
-  constructor(pod: Pod, node: NodeContext) {
-    this.record = newPodRecord(pod, node.now())
+  /** `left`: containers of the pod that an earlier agent started. */
+  constructor(pod: Pod, node: NodeContext, left: readonly LeftContainer[] = []) {
+    this.record = node.runtime.isContained
+      ? restoreRecord(node.stateDir, pod, left, node.now())
+      : newPodRecord(pod, node.now())
     this.#node = node
     this.#containers = new PodContainers({
       record: this.record,
@@ -42,6 +53,11 @@ export class PodWorker {
       event: (...what) => this.#event(...what),
     })
     if (!pod.status?.startTime) this.#announceGaps()
+    for (const each of left.filter((one) => isTakenOver(this.record, one))) {
+      this.#containers.adopt(each).catch((error: unknown) => {
+        node.log.error('a container could not be adopted', { error, container: each.name })
+      })
+    }
   }
 
   /** The pod as it is wanted now. */
@@ -69,7 +85,7 @@ export class PodWorker {
     }
     if (record.setUp === 'yes' && !record.isFinished) {
       // A source that is missing now keeps the files that are there, as kubelet does.
-      await this.#writeVolumes().catch(() => undefined)
+      await this.#makeVolumes().catch(() => undefined)
     }
     this.#next()
   }
@@ -91,11 +107,11 @@ export class PodWorker {
     return this.#containers.logOf(name, isPrevious)
   }
 
-  exec(name: string, argv: readonly string[]): Exec | undefined {
-    return this.#containers.exec(name, argv)
+  exec(name: string, argv: readonly string[], terminal: { hasTty: boolean }): Exec | undefined {
+    return this.#containers.exec(name, argv, terminal)
   }
 
-  attach(name: string): Attachment | undefined {
+  attach(name: string): PodAttachment | undefined {
     return this.#containers.attach(name)
   }
 
@@ -107,7 +123,7 @@ export class PodWorker {
   /** Forgets it, its files and timers. Only when it has finished. */
   async dispose(): Promise<void> {
     this.#close()
-    await rm(this.#folder(), { recursive: true, force: true })
+    await removeFolder(this.#folder())
   }
 
   /** The machine shuts down: nothing is started or told any more. */
@@ -150,6 +166,8 @@ export class PodWorker {
       const ms = Math.min(Math.max(at - this.#node.now(), 1), TIMEOUT_MAX)
       this.#timer = setTimeout(() => this.#next(), ms)
     }
+    const { stateDir, runtime } = this.#node
+    if (runtime.isContained) this.#saved = saveRecord(stateDir, this.record, this.#saved)
     this.#publish()
   }
 
@@ -205,15 +223,16 @@ export class PodWorker {
     const { record } = this
     record.setUp = 'busy'
     try {
-      const { runtime, network } = this.#node
-      const sandbox = sandboxOf(record.pod)
-      const { pid } = await runtime.startPod(sandbox, () => this.#sandboxLost())
+      const { runtime, network, nodeName } = this.#node
+      const sandbox = sandboxOf(record.pod, nodeName)
+      const { pid } = await runtime.startPod(sandbox, () => void this.#sandboxLost())
       record.podIP = await network.addPod(record.pod.metadata.uid, {
         ...(pid === undefined ? {} : { pid }),
         hostNetwork: sandbox.hostNetwork,
         hostPorts: hostPortsOf(record.pod),
       })
-      await this.#writeVolumes()
+      if (runtime.isContained) await this.#writeEtc(sandbox.hostname)
+      await this.#makeVolumes()
       record.setUp = 'yes'
       record.setUpRetryAt = undefined
     } catch (error) {
@@ -230,42 +249,68 @@ export class PodWorker {
     this.#next()
   }
 
-  /** Its containers have ended with it; the plan makes it anew before it starts them again. */
-  #sandboxLost(): void {
+  /** Its containers end with it; the plan makes it anew before it starts them again. */
+  async #sandboxLost(): Promise<void> {
     const { record } = this
     if (record.setUp !== 'yes' || record.isFinished) return
-    record.setUp = 'no'
+    record.setUp = 'busy'
     this.#event(
       'Normal',
       'SandboxChanged',
       'Pod sandbox changed, it will be killed and re-created.',
     )
+    await this.#containers.killAll()
+    for (const container of record.containers) container.retryAt = undefined
+    record.setUp = 'no'
     this.#next()
   }
 
-  async #writeVolumes(): Promise<void> {
+  async #writeEtc(hostname: string): Promise<void> {
+    const { pod, podIP = '' } = this.record
+    const { stateDir, network, machineRoot } = this.#node
+    const folder = etcFolder(stateDir, pod.metadata.uid)
+    const hostHosts = await readFile(join(machineRoot, '/etc/hosts'), 'utf8').catch(() => '')
+    await mkdir(folder, { recursive: true })
+    await writeFile(join(folder, 'hosts'), hostsText(pod, podIP, hostHosts))
+    await writeFile(join(folder, 'resolv.conf'), resolvConfText(network.dnsFor(pod)))
+    await writeFile(join(folder, 'hostname'), `${hostname}\n`)
+  }
+
+  async #makeVolumes(): Promise<void> {
     const { pod } = this.record
+    const made = new Map<string, MadeVolume>()
     for (const volume of pod.spec.volumes ?? []) {
-      const folder = volumeFolder(this.#node.stateDir, pod.metadata.uid, volume.name)
+      const folder = join(this.#folder(), 'volumes', volume.name)
       try {
-        const content = contentOf(volume, this.#containers.facts(), this.#node.configuration())
-        await mkdir(folder, { recursive: true })
-        if (content.is === 'files') await writeVolume(folder, content.files)
+        const context = { facts: this.#containers.facts(), node: this.#node, folder }
+        made.set(volume.name, await makeVolume(volume, context))
       } catch (error) {
         if (!(error instanceof VolumeRefused)) throw error
         const what = `MountVolume.SetUp failed for volume "${volume.name}" : ${error.message}`
         throw new VolumeRefused(what, { cause: error })
       }
     }
+    this.#containers.volumes = made
   }
 
+  /** Gives back what it holds; tried again until it is done, and only then told. */
   async #finish(): Promise<void> {
-    const { record } = this
-    record.isFinished = true
-    const { network, runtime } = this.#node
-    await network.removePod(record.pod.metadata.uid)
-    await runtime.removePod(record.pod.metadata.uid)
-    await rm(join(this.#folder(), 'volumes'), { recursive: true, force: true })
+    if (this.#isFinishing) return
+    this.#isFinishing = true
+    const { network, runtime, log } = this.#node
+    const { uid, name } = this.record.pod.metadata
+    try {
+      await network.removePod(uid)
+      await runtime.removePod(uid)
+      for (const part of ['sub-paths', 'volumes']) await removeFolder(join(this.#folder(), part))
+      this.record.isFinished = true
+    } catch (error) {
+      log.warn('a pod could not be cleared away, trying again', { error, pod: name })
+      setTimeout(() => this.#next(), AGAIN_MS).unref()
+      return
+    } finally {
+      this.#isFinishing = false
+    }
     this.#next()
   }
 
@@ -280,7 +325,7 @@ export class PodWorker {
         },
       }),
     )
-    const gaps = [...new Set([...limits, ...gapsOf(pod)])]
+    const gaps = [...new Set([...limits, ...(runtime.isContained ? [] : gapsOf(pod))])]
     if (gaps.length === 0) return
     const name = runtime.version.split(':')[0]
     const what = `Not enforced by the ${name} runtime on this node: ${gaps.join(', ')}`
@@ -299,6 +344,6 @@ export class PodWorker {
   }
 
   #folder(): string {
-    return join(this.#node.stateDir, 'pods', this.record.pod.metadata.uid)
+    return podFolder(this.#node.stateDir, this.record.pod.metadata.uid)
   }
 }

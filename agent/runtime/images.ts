@@ -74,6 +74,8 @@ async function readImage(folder: string): Promise<FolderImage | undefined> {
     env: isRecord(json['env'])
       ? Object.fromEntries(Object.entries(json['env']).map(([key, value]) => [key, String(value)]))
       : {},
+    digest: undefined,
+    user: '',
     workdir: typeof json['workdir'] === 'string' ? json['workdir'] : undefined,
     ports: Array.isArray(json['ports'])
       ? json['ports'].filter((port) => Number.isInteger(port))

@@ -116,5 +116,7 @@ export function runExec(
   const kill = (): void => {
     if (child.pid) signal(-child.pid, 'SIGKILL')
   }
-  return { child, exec: { stdin: child.stdin, stdout: child.stdout, stderr, ended, kill } }
+  const { stdin, stdout } = child
+  const resize = (): void => undefined
+  return { child, exec: { stdin, stdout, stderr, ended, kill, resize } }
 }

@@ -18,7 +18,10 @@ describe('the process runtime', () => {
       images: [join(folder, 'images')],
       stateDir: join(folder, 'state'),
     })
-    image = await runtime.pullImage('docker.io/x/i:latest')
+    image = await runtime.pullImage('docker.io/x/i:latest', {
+      credentials: [],
+      onProgress: () => undefined,
+    })
   })
   afterEach(() => {
     runtime.cutPower()
@@ -38,6 +41,23 @@ describe('the process runtime', () => {
       env: { GREETING: 'hello' },
       workdir: undefined,
       hasStdin: false,
+      stdinOnce: false,
+      hasTty: false,
+      attempt: 0,
+      requests: {},
+      oomScoreAdjust: 0,
+      security: {
+        runAsUser: undefined,
+        runAsGroup: undefined,
+        supplementalGroups: [],
+        addCapabilities: [],
+        dropCapabilities: [],
+        isPrivileged: false,
+        isRootReadOnly: false,
+        noNewPrivileges: false,
+        seccomp: 'RuntimeDefault',
+        isProcUnmasked: false,
+      },
       mounts: [],
       limits: {},
       onOutput: (_, chunk) => void (out.said += chunk.toString()),
@@ -113,7 +133,7 @@ describe('the process runtime', () => {
   test('an agent that comes back ends what another left', async () => {
     await run('exec sleep 60')
     const again = createProcessRuntime({ images: [], stateDir: join(folder, 'state') })
-    await again.endLeftovers()
+    await again.takeOver()
     await expect.poll(() => markedProcesses('').filter((pid) => isOurs(pid, folder))).toEqual([])
   })
 

@@ -26,7 +26,9 @@ import {
   startMarkOf,
 } from './process-tree.ts'
 import { StartRefused } from './runtime.ts'
-import type { ContainerToStart, Exec, Image, Runtime, Usage } from './runtime.ts'
+import type { Attachment, ContainerToStart, Exec, Image, Runtime, Usage } from './runtime.ts'
+import { createTap } from './tap.ts'
+import type { Tap } from './tap.ts'
 
 export interface ProcessRuntimeOptions {
   /** Folders that hold images. */
@@ -42,6 +44,7 @@ interface Running {
   startedAt: number
   isOutOfMemory: boolean
   execs: Set<ChildProcess>
+  tap: Tap
 }
 
 /** How long output may still come after the main process has ended, where /proc does not help. */
@@ -53,6 +56,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
 
 class ProcessRuntime implements Runtime {
   readonly version = 'process://1.0'
+  readonly isContained = false
   readonly #imageFolders: readonly string[]
   readonly #stateDir: string
   readonly #recordDir: string
@@ -118,7 +122,9 @@ class ProcessRuntime implements Runtime {
 
   async removePod(): Promise<void> {}
 
-  async start(container: ContainerToStart): Promise<void> {
+  async keepOnly(): Promise<void> {}
+
+  async start(container: ContainerToStart): Promise<string> {
     const image = pickImage(this.#images, container.image.reference)
     if (!image) throw new StartRefused('CreateContainerError', 'its image has gone')
     const folder = resolve(image.folder, container.workdir ?? image.workdir ?? '')
@@ -131,12 +137,14 @@ class ProcessRuntime implements Runtime {
       startedAt: Date.now(),
       isOutOfMemory: false,
       execs: new Set(),
+      tap: createTap({ keepsEarly: container.stdinOnce }),
     }
     const { cpuMillis, memoryBytes } = container.limits
     if (cpuMillis) this.#limitCpu(found, cpuMillis)
     this.#running.set(container.id, found)
     this.#watch(found)
     if (memoryBytes) this.#memory.guard(container.id, found.pid, memoryBytes)
+    return `process://${container.id}`
   }
 
   terminate(id: string): void {
@@ -164,8 +172,11 @@ class ProcessRuntime implements Runtime {
     return exec
   }
 
-  stdinOf(id: string): NodeJS.WritableStream | undefined {
-    return this.#running.get(id)?.child.stdin ?? undefined
+  attach(id: string): Attachment | undefined {
+    const found = this.#running.get(id)
+    if (!found) return undefined
+    const stdin = found.child.stdin ?? undefined
+    return { ...found.tap.attach(), stdin, resize: () => undefined }
   }
 
   async usage(id: string): Promise<Usage | undefined> {
@@ -178,7 +189,8 @@ class ProcessRuntime implements Runtime {
     }
   }
 
-  async endLeftovers(): Promise<void> {
+  /** Nobody reads what they print any more: they end. */
+  async takeOver(): Promise<[]> {
     for (const name of readdirSync(this.#recordDir)) {
       const record = parseRecord(readFileSync(join(this.#recordDir, name), 'utf8'))
       const isSame = record && record.began !== '' && startMarkOf(record.pid) === record.began
@@ -188,6 +200,11 @@ class ProcessRuntime implements Runtime {
     for (const pid of markedProcesses(`${this.#owner}.`)) signal(pid, 'SIGKILL')
     const roots = join(this.#stateDir, 'roots')
     for (const name of await readdir(roots).catch(() => [])) await removeEmpty(join(roots, name))
+    return []
+  }
+
+  adopt(): Promise<void> {
+    return Promise.reject(new Error('a process outlives no agent'))
   }
 
   cutPower(): void {
@@ -203,6 +220,8 @@ class ProcessRuntime implements Runtime {
     const now = Date.now() / 1000
     await utimes(file, now, now).catch(() => writeFile(file, ''))
   }
+
+  close(): void {}
 
   #markOf(id: string): string {
     return `${this.#owner}.${id}`
@@ -246,7 +265,7 @@ class ProcessRuntime implements Runtime {
     return child
   }
 
-  /** What endLeftovers needs should this agent die. */
+  /** What takeOver needs should this agent die. */
   #record(id: string, pid: number): void {
     writeFileSync(join(this.#recordDir, id), JSON.stringify({ pid, began: startMarkOf(pid) }))
   }
@@ -268,7 +287,8 @@ class ProcessRuntime implements Runtime {
     for (const name of ['stdout', 'stderr'] as const) {
       const output = child[name]
       output?.on('data', (chunk: Buffer) => {
-        const wait = container.onOutput(name, chunk)
+        container.onOutput(name, chunk)
+        const wait = found.tap.append(name, chunk)
         if (!wait) return
         held++
         output.pause()
@@ -306,6 +326,7 @@ class ProcessRuntime implements Runtime {
     this.#memory.forget(container.id)
     this.#cpuLimits.release(container.id)
     rmSync(join(this.#recordDir, container.id), { force: true })
+    found.tap.end()
     container.onExit({
       exitCode,
       reason: isOutOfMemory ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error',

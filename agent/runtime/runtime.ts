@@ -1,5 +1,8 @@
 // What the agent asks of a container runtime. `process` (process.ts) runs a container as child
-// processes of a local folder; Docker Engine goes behind the same interface.
+// processes of a local folder, `docker` (docker/docker.ts) on a Docker Engine.
+
+import type { Readable } from 'node:stream'
+import type { Credential } from './credential.ts'
 
 /** What is known of an image once it is on the machine. */
 export interface Image {
@@ -7,11 +10,15 @@ export interface Image {
   reference: string
   /** Changes with its content: `sha256:…`. */
   id: string
+  /** The name by which a registry gives just this one: `docker.io/library/web@sha256:…`. */
+  digest: string | undefined
   sizeBytes: number
   entrypoint: readonly string[]
   cmd: readonly string[]
   env: Readonly<Record<string, string>>
   workdir: string | undefined
+  /** `1000`, `app`, `1000:1000`; empty: root. */
+  user: string
   /** TCP ports that it says it listens on. */
   ports: readonly number[]
 }
@@ -21,6 +28,24 @@ export interface Mount {
   source: string
   target: string
   readOnly: boolean
+  /** Kubernetes' names; undefined: None. */
+  propagation?: 'HostToContainer' | 'Bidirectional'
+}
+
+/** Under which user and with which rights a container runs. */
+export interface Security {
+  runAsUser: number | undefined
+  runAsGroup: number | undefined
+  supplementalGroups: readonly number[]
+  addCapabilities: readonly string[]
+  dropCapabilities: readonly string[]
+  isPrivileged: boolean
+  isRootReadOnly: boolean
+  /** allowPrivilegeEscalation: false. */
+  noNewPrivileges: boolean
+  seccomp: 'RuntimeDefault' | 'Unconfined'
+  /** procMount: Unmasked. */
+  isProcUnmasked: boolean
 }
 
 /** What the containers of a pod share. */
@@ -44,6 +69,8 @@ export interface ContainerToStart {
   podUid: string
   /** As the pod calls it. */
   name: string
+  /** Which start of the pod's container of that name this is, from 0. */
+  attempt: number
   /** Normalised reference of an image that is present. */
   image: Image
   /** Entrypoint and arguments, variables already expanded. */
@@ -53,10 +80,20 @@ export interface ContainerToStart {
   workdir: string | undefined
   mounts: readonly Mount[]
   limits: { memoryBytes?: number; cpuMillis?: number }
+  requests: { cpuMillis?: number }
+  /** -1000 … 1000: who is killed first when the node has no memory left. */
+  oomScoreAdjust: number
+  security: Security
   /** Its standard input stays open for those who attach; without it is empty. */
   hasStdin: boolean
-  /** Called with what it prints, in order. A promise: what comes next of that stream should wait. */
-  onOutput(stream: 'stdout' | 'stderr', chunk: Buffer): Promise<unknown> | undefined
+  /** The input ends with the first client that attaches. */
+  stdinOnce: boolean
+  hasTty: boolean
+  /**
+   * Called with what it prints, in order. `time` (RFC 3339, nanoseconds): the runtime keeps what was
+   * printed, the chunk is one line of it or a part of one, and this is when.
+   */
+  onOutput(stream: 'stdout' | 'stderr', chunk: Buffer, time?: string): void
   /** Called once, after its last output, when none of its processes is left. */
   onExit(exit: Exit): void
 }
@@ -71,6 +108,29 @@ export interface Exit {
   containerID: string
 }
 
+/** A container that an earlier agent started, and that adopt() takes over. */
+export interface LeftContainer {
+  id: string
+  podUid: string
+  name: string
+  attempt: number
+  startedAt: number
+  isRunning: boolean
+  /** As statuses call it. */
+  containerID: string
+}
+
+/** The times of the last lines that were seen of a container's output; undefined: none. */
+export interface LogPosition {
+  stdout: string | undefined
+  stderr: string | undefined
+}
+
+export interface TerminalSize {
+  columns: number
+  rows: number
+}
+
 export interface Exec {
   stdin: NodeJS.WritableStream
   stdout: NodeJS.ReadableStream
@@ -78,6 +138,26 @@ export interface Exec {
   /** The exit code, once it has ended and its output was read. */
   ended: Promise<number>
   kill(): void
+  resize(size: TerminalSize): void
+}
+
+/** Somebody who sees what a running container prints. */
+export interface Attachment {
+  stdout: Readable
+  stderr: Readable
+  /** The container's input; undefined: it was started without one. */
+  stdin: NodeJS.WritableStream | undefined
+  /** It was too slow, and got no more. */
+  wasCutOff(): boolean
+  leave(): void
+  resize(size: TerminalSize): void
+}
+
+export interface PullOptions {
+  /** Tried in this order; none: as anybody. */
+  credentials: readonly Credential[]
+  /** How far it is, in bytes; called often. */
+  onProgress(doneBytes: number, totalBytes: number): void
 }
 
 export interface Usage {
@@ -88,12 +168,17 @@ export interface Usage {
 export interface Runtime {
   /** nodeInfo.containerRuntimeVersion: `process://1.0`. */
   readonly version: string
+  /**
+   * True: containers have a file system, users and a terminal of their own. False: they share the
+   * machine's.
+   */
+  readonly isContained: boolean
   /** What it cannot do here, for people; asked once per pod: `cpu limit: …`. */
   notEnforced(container: Pick<ContainerToStart, 'limits'>): string[]
   /** The image if it is on this machine. */
   findImage(reference: string): Promise<Image | undefined>
   /** Fetches it. A rejection's message is shown to people (`Failed to pull image …`). */
-  pullImage(reference: string): Promise<Image>
+  pullImage(reference: string, options: PullOptions): Promise<Image>
   listImages(): Promise<Image[]>
   /**
    * Makes what the pod's containers share, once: one that is there is taken over. `pid`: the process
@@ -103,22 +188,37 @@ export interface Runtime {
   startPod(sandbox: PodSandbox, onLost: () => void): Promise<{ pid?: number }>
   /** Removes it and all that its containers left. Nothing happens when it is not there. */
   removePod(uid: string): Promise<void>
-  /** Resolves when it runs. Its pod was started before. StartRefused: it cannot, and why. */
-  start(container: ContainerToStart): Promise<void>
+  /** Removes every pod that is not one of these. */
+  keepOnly(uids: ReadonlySet<string>): Promise<void>
+  /**
+   * Resolves when it runs, with the name that statuses call it by (`docker://…`). Its pod was started
+   * before. StartRefused: it cannot, and why.
+   */
+  start(container: ContainerToStart): Promise<string>
   /** To its main process only; nothing happens when it is gone. */
   terminate(id: string): void
   /** Kills all of its processes. */
   kill(id: string): void
-  exec(id: string, argv: readonly string[]): Exec
-  /** The standard input of a running container that was started with one. */
-  stdinOf(id: string): NodeJS.WritableStream | undefined
+  exec(id: string, argv: readonly string[], terminal?: { hasTty: boolean }): Exec
+  /** What a running container prints from now on; for a stdinOnce container from its start. */
+  attach(id: string): Attachment | undefined
   usage(id: string): Promise<Usage | undefined>
-  /** Ends what an earlier agent left behind. */
-  endLeftovers(): Promise<void>
+  /**
+   * What an earlier agent left behind: containers to adopt, running or ended. A runtime whose
+   * containers cannot be adopted ends them and answers none. Asked once, before anything else.
+   */
+  takeOver(): Promise<LeftContainer[]>
+  /** Goes on with a container of takeOver(), from this position of its output. */
+  adopt(
+    container: Pick<ContainerToStart, 'id' | 'onOutput' | 'onExit'>,
+    logged: LogPosition,
+  ): Promise<void>
   /** The power is cut: every process is killed before this returns. */
   cutPower(): void
   /** A round trip, for /healthz. */
   ping(): Promise<void>
+  /** Lets go of containers that outlive the agent. */
+  close(): void
 }
 
 /** A container that cannot be started as its pod asks. Shown as the container's waiting reason. */

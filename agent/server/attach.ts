@@ -12,16 +12,17 @@ export async function serveAttach(
   worker: PodWorker,
   container: string,
 ): Promise<void> {
-  const attached = worker.attach(container)
-  if (!attached) {
+  const tap = worker.attach(container)
+  if (!tap) {
     client.finish(failure(`container ${container} is not running`))
     return
   }
-  const { client: tap, stdin } = attached
+  const { stdin } = tap
   client.onClose(() => tap.leave())
+  client.onResize((size) => tap.resize(size))
   if (client.stdin && stdin) {
     const typed = client.stdin
-    const end = (): void => attached.endStdin()
+    const end = (): void => tap.endStdin()
     // The container's input outlives this client, unless the pod says stdinOnce.
     void pipeline(typed, stdin, { end: false }).then(end, end)
   } else client.stdin?.resume()

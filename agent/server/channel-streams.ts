@@ -4,6 +4,7 @@
 
 import { Readable, Writable } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
+import { createResizes, parseSize } from './streams.ts'
 import type { ClientStreams, Wanted } from './streams.ts'
 
 export const CHANNEL_PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io']
@@ -12,6 +13,7 @@ const STDIN = 0
 const STDOUT = 1
 const STDERR = 2
 const ERROR = 3
+const RESIZE = 4
 const CLOSE = 255
 const NORMAL = 1000
 
@@ -22,6 +24,11 @@ export function channelStreams(client: WebSocket, wanted: Wanted): ClientStreams
   const stdin = readable(client)
   // Nobody reads what was not announced.
   if (!wanted.stdin) stdin.resume()
+  const resizes = createResizes()
+  client.on('message', (data: RawData) => {
+    const bytes = bytesOf(data)
+    if (bytes[0] === RESIZE) resizes.tell(parseSize(bytes.subarray(1).toString()))
+  })
   return {
     stdin: wanted.stdin ? stdin : undefined,
     stdout: wanted.stdout ? writable(client, STDOUT) : undefined,
@@ -34,6 +41,7 @@ export function channelStreams(client: WebSocket, wanted: Wanted): ClientStreams
       client.send(Buffer.concat([Buffer.of(ERROR), Buffer.from(JSON.stringify(status))]))
       client.close(NORMAL)
     },
+    onResize: (listener) => resizes.listen(listener),
     onClose: (listener) => client.once('close', listener),
   }
 }

@@ -10,13 +10,15 @@ export async function serveExec(
   worker: PodWorker,
   container: string,
   command: readonly string[],
+  hasTty: boolean,
 ): Promise<void> {
-  const exec = worker.exec(container, command)
+  const exec = worker.exec(container, command, { hasTty })
   if (!exec) {
     client.finish(failure(`container ${container} is not running`))
     return
   }
   client.onClose(() => exec.kill())
+  client.onResize((size) => exec.resize(size))
   if (client.stdin) client.stdin.pipe(exec.stdin)
   else exec.stdin.end()
   const outputs = [deliver(exec.stdout, client.stdout), deliver(exec.stderr, client.stderr)]

@@ -29,6 +29,7 @@ import { serveExec } from './exec.ts'
 import { HttpError } from './http-error.ts'
 import { serveLogs } from './logs.ts'
 import { summaryOf } from './summary.ts'
+import { wantedBy } from './streams.ts'
 import { createUpgrades } from './upgrades.ts'
 import type { Upgrade, Upgrades } from './upgrades.ts'
 
@@ -57,7 +58,7 @@ export async function startServer(options: ServerOptions): Promise<AgentServer> 
   const server = createServer((request, response) => {
     answer(options, request, response).catch((error: unknown) => fail(options, response, error))
   })
-  const upgrades = createUpgrades(options.log)
+  const upgrades = createUpgrades(options.log, options.runtime.isContained)
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy())
     try {
@@ -121,7 +122,13 @@ function upgrade(options: ServerOptions, upgrades: Upgrades, asked: Upgrade): vo
     upgrades.streams(asked, searchParams, (client) =>
       what === 'attach'
         ? serveAttach(client, worker, container)
-        : serveExec(client, worker, container, searchParams.getAll('command')),
+        : serveExec(
+            client,
+            worker,
+            container,
+            searchParams.getAll('command'),
+            wantedBy(searchParams).tty,
+          ),
     )
     return
   }

@@ -1,10 +1,12 @@
 // Exec and attach over SPDY/3.1, for clients that know no WebSockets (kubectl up to 1.29): one SPDY
 // stream each for stdin, stdout, stderr, errors and resizing, named by the header `streamtype`.
 
+import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { SpdyConnection } from './spdy/connection.ts'
 import type { SpdyStream } from './spdy/connection.ts'
+import { createResizes, parseSize } from './streams.ts'
 import type { ClientStreams, Wanted } from './streams.ts'
 
 /** The one whose end is a Status with the exit code. */
@@ -29,7 +31,13 @@ export async function spdyStreams(socket: Duplex, wanted: Wanted): Promise<Clien
     reject(new Error('timed out waiting for client to create streams'))
   }, STREAMS_MS)
   await complete.finally(() => clearTimeout(timer))
-  for (const name of ['error', 'stdout', 'stderr', 'resize']) streams.get(name)?.resume()
+  for (const name of ['error', 'stdout', 'stderr']) streams.get(name)?.resume()
+  const resizes = createResizes()
+  // Each change is one line of JSON.
+  const sizes = streams.get('resize')
+  if (sizes) {
+    createInterface({ input: sizes }).on('line', (line) => resizes.tell(parseSize(line)))
+  }
   return {
     stdin: streams.get('stdin'),
     stdout: streams.get('stdout'),
@@ -45,6 +53,7 @@ export async function spdyStreams(socket: Duplex, wanted: Wanted): Promise<Clien
         .catch(() => undefined)
         .then(() => connection.end())
     },
+    onResize: (listener) => resizes.listen(listener),
     onClose: (listener) => connection.onClose(listener),
   }
 }

@@ -3,6 +3,8 @@
 
 import type { Readable, Writable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
+import { isRecord } from '../json.ts'
+import type { TerminalSize } from '../runtime/runtime.ts'
 
 export interface ClientStreams {
   /** Those that the client wants; a writer that waits for it waits for the client. */
@@ -11,6 +13,8 @@ export interface ClientStreams {
   stderr: Writable | undefined
   /** Tells how it ended (a Status), after all output, and hangs up. */
   finish(status: object): void
+  /** Calls when the client's window has another size, and at once with a size that came before. */
+  onResize(listener: (size: TerminalSize) => void): void
   /** Calls once when the client has gone or finish() is through. */
   onClose(listener: () => void): void
 }
@@ -32,6 +36,40 @@ export function wantedBy(query: URLSearchParams): Wanted {
     stdout: isOn('stdout', 'output'),
     stderr: isOn('stderr', 'error'),
     tty: isOn('tty'),
+  }
+}
+
+/** A resize message, `{"Width":80,"Height":24}`; undefined: not one. */
+export function parseSize(text: string): TerminalSize | undefined {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  const [columns, rows] = isRecord(json) ? [json['Width'], json['Height']] : []
+  const isSize = (value: unknown): value is number =>
+    typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65_536
+  return isSize(columns) && isSize(rows) ? { columns, rows } : undefined
+}
+
+/** Keeps the last size for who listens later. */
+export function createResizes(): {
+  tell(size: TerminalSize | undefined): void
+  listen(listener: (size: TerminalSize) => void): void
+} {
+  let last: TerminalSize | undefined
+  let listener: ((size: TerminalSize) => void) | undefined
+  return {
+    tell(size) {
+      if (!size) return
+      last = size
+      listener?.(size)
+    },
+    listen(given) {
+      listener = given
+      if (last) given(last)
+    },
   }
 }
 

@@ -38,7 +38,8 @@ export interface Upgrades {
 const TUNNEL_PROTOCOL = `SPDY/3.1+${FORWARD_PROTOCOL}`
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 
-export function createUpgrades(log: Log): Upgrades {
+/** `hasTerminals`: the runtime can give one. */
+export function createUpgrades(log: Log, hasTerminals: boolean): Upgrades {
   const open = new Set<Duplex>()
   const channels = new WebSocketServer({
     noServer: true,
@@ -55,7 +56,7 @@ export function createUpgrades(log: Log): Upgrades {
     streams(upgrade, query, run) {
       const wanted = wantedBy(query)
       const start = async (client: ClientStreams): Promise<void> => {
-        if (wanted.tty) client.finish(failure(NO_TERMINAL))
+        if (wanted.tty && !hasTerminals) client.finish(failure(NO_TERMINAL))
         else await run(client)
       }
       const failed = (error: unknown): void => {

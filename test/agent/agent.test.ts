@@ -50,7 +50,7 @@ describe('the agent', () => {
     world = await createWorld()
     world.image('web', WEB)
     world.startAgent()
-    await eventually('a Node', () => world.reports.some(({ node }) => node))
+    await eventually('a Node', () => world.reports.some(({ node }) => node), 55_000)
   })
   afterAll(() => world.close())
 
@@ -328,19 +328,30 @@ describe('the agent', () => {
     })
   })
 
-  test('a power cut leaves no process; after it the pods run again and are counted', async () => {
-    await start('lamp', web())
-    await eventually('ready', () => isReady('lamp'))
-    expect(world.containers().length).toBeGreaterThan(0)
-    await powerCut(world)
-    await eventually('no process', () => world.containers().length === 0)
-    world.startAgent()
-    await eventually('running again', () => {
-      const container = world.status('lamp')?.containerStatuses?.[0]
-      return container?.restartCount === 1 && container.ready
-    })
-    expect(world.status('lamp')?.containerStatuses?.[0]?.lastState?.terminated?.exitCode).toBe(255)
-  })
+  const PATIENT = { timeout: 90_000 }
+  test(
+    'a power cut leaves no process; after it the pods run again and are counted',
+    PATIENT,
+    async () => {
+      await start('lamp', web())
+      await eventually('ready', () => isReady('lamp'))
+      expect(world.containers().length).toBeGreaterThan(0)
+      await powerCut(world)
+      await eventually('no process', () => world.containers().length === 0)
+      world.startAgent()
+      await eventually(
+        'running again',
+        () => {
+          const container = world.status('lamp')?.containerStatuses?.[0]
+          return container?.restartCount === 1 && container.ready
+        },
+        55_000,
+      )
+      expect(world.status('lamp')?.containerStatuses?.[0]?.lastState?.terminated?.exitCode).toBe(
+        255,
+      )
+    },
+  )
 
   async function exec(pod: string, command: string[]): Promise<{ stdout: string; code: number }> {
     const query = command.map((each) => `command=${encodeURIComponent(each)}`).join('&')

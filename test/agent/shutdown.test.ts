@@ -35,7 +35,7 @@ afterAll(() => world?.close())
 
 test('says that it goes, is unwell, and ends when its pods have left', async () => {
   const agent = world.startAgent()
-  await eventually('a Node', () => world.reports.some(({ node }) => node))
+  await eventually('a Node', () => world.reports.some(({ node }) => node), 55_000)
   const pod = podOf('web', {
     containers: [{ name: 'web', image: 'test/web', ports: [{ containerPort: 8080 }] }],
   })

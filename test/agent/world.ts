@@ -52,8 +52,16 @@ export interface World {
   close(): Promise<void>
 }
 
+export interface WorldOptions {
+  pubsubHost?: string
+  /** What the agent's environment has besides. */
+  agentEnv?: Readonly<Record<string, string>>
+  /** A program that starts the agent somewhere else, with its arguments. */
+  enter?: () => readonly string[]
+}
+
 /** Starts everything but the agent. */
-export async function createWorld(options: { pubsubHost?: string } = {}): Promise<World> {
+export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const home = mkdtempSync(join(tmpdir(), 'wherry-agent-'))
   const stateDir = join(home, 'disk')
   const images = join(home, 'images')
@@ -111,8 +119,11 @@ export async function createWorld(options: { pubsubHost?: string } = {}): Promis
         WHERRY_IMAGES: images,
         WHERRY_VPC_URL: `http://127.0.0.1:${portOf(vpcServer as Server)}`,
         PUBSUB_EMULATOR_HOST: pubsubHost,
+        ...options.agentEnv,
       }
-      const child = spawn(process.execPath, [join(ROOT, 'agent/main.ts')], {
+      const line = [...(options.enter?.() ?? []), process.execPath, join(ROOT, 'agent/main.ts')]
+      const [program = '', ...rest] = line
+      const child = spawn(program, rest, {
         env,
         stdio: ['pipe', 'pipe', 'inherit'],
       })

@@ -5,12 +5,12 @@ import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import type { Readable } from 'node:stream'
 
+/** Spread into an Attachment: no methods of a class. */
 export interface Attached {
   stdout: Readable
   stderr: Readable
-  /** It was too slow, and got no more. */
-  wasCutOff(): boolean
-  leave(): void
+  wasCutOff: () => boolean
+  leave: () => void
 }
 
 export interface Tap {
@@ -55,7 +55,13 @@ export function createTap({
       clients.add(client)
       for (const { stream, chunk } of early ?? []) void client.write(stream, chunk)
       early = undefined
-      return client
+      const { stdout, stderr } = client
+      return {
+        stdout,
+        stderr,
+        wasCutOff: () => client.wasCutOff(),
+        leave: () => client.leave(),
+      }
     },
     end() {
       for (const client of clients) client.end()
@@ -63,7 +69,7 @@ export function createTap({
   }
 }
 
-class Client implements Attached {
+class Client {
   readonly stdout = new PassThrough()
   readonly stderr = new PassThrough()
   readonly #stalledMs: number

@@ -1,0 +1,97 @@
+// Makes a pod's volumes on the node: one function for each kind of source. What a volume holds is
+// volumes.ts' business where it is files of the API.
+
+import { chmod, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Volume } from '#shared/api/pod.ts'
+import { wholeValue } from '#shared/quantity.ts'
+import type { PodFacts } from './downward.ts'
+import { openHostPath } from './host-path.ts'
+import type { NodeContext } from './node-context.ts'
+import { isMounted, mountTmpfs } from './pod-folder.ts'
+import { fsGroupOf } from './security.ts'
+import { contentOf, VolumeRefused } from './volumes.ts'
+import { giveToGroup, writeVolume } from './volume-folder.ts'
+
+/** A volume that is there. */
+export interface MadeVolume {
+  /** As the runtime mounts it. */
+  path: string
+  /** As this agent reaches the same thing. */
+  seenAt: string
+  isWritable: boolean
+}
+
+export interface VolumeContext {
+  facts: PodFacts
+  node: Pick<NodeContext, 'configuration' | 'machineRoot'> & {
+    runtime: Pick<NodeContext['runtime'], 'isContained'>
+  }
+  /** Where it may keep things: a folder of the pod's for this volume alone. */
+  folder: string
+}
+
+type Make = (volume: Volume, context: VolumeContext) => Promise<MadeVolume>
+
+/** By the name of the source in the pod's spec. */
+const KINDS: Readonly<Record<string, Make>> = {
+  emptyDir: makeEmptyDir,
+  hostPath: makeHostPath,
+  configMap: makeFiles,
+  secret: makeFiles,
+  downwardAPI: makeFiles,
+  projected: makeFiles,
+}
+
+/**
+ * Makes the volume, or brings it up to date. VolumeRefused: its source is missing or of a kind that
+ * this node cannot give.
+ */
+export async function makeVolume(volume: Volume, context: VolumeContext): Promise<MadeVolume> {
+  const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'emptyDir'
+  const make = KINDS[kind]
+  const isOnlyContained = kind === 'hostPath'
+  if (!make || (isOnlyContained && !context.node.runtime.isContained)) {
+    throw new VolumeRefused(`${kind} volumes are not available on this node`)
+  }
+  return make(volume, context)
+}
+
+async function makeEmptyDir(volume: Volume, context: VolumeContext): Promise<MadeVolume> {
+  const { folder, node } = context
+  await mkdir(folder, { recursive: true })
+  const { medium, sizeLimit } = volume.emptyDir ?? {}
+  if (medium === 'Memory' && node.runtime.isContained && !isMounted(folder)) {
+    await mountTmpfs(folder, sizeLimit ? wholeValue(sizeLimit) : undefined)
+  }
+  if (node.runtime.isContained) {
+    await chmod(folder, 0o777)
+    await applyGroup(folder, context, false)
+  }
+  return { path: folder, seenAt: folder, isWritable: true }
+}
+
+async function makeFiles(volume: Volume, context: VolumeContext): Promise<MadeVolume> {
+  const { facts, node, folder } = context
+  const files = contentOf(volume, facts, node.configuration())
+  await mkdir(folder, { recursive: true })
+  const group = node.runtime.isContained ? fsGroupOf(facts.pod) : undefined
+  await writeVolume(folder, files, group)
+  return { path: folder, seenAt: folder, isWritable: false }
+}
+
+async function makeHostPath(volume: Volume, { node }: VolumeContext): Promise<MadeVolume> {
+  const { path = '', type = '' } = volume.hostPath ?? {}
+  const seenAt = join(node.machineRoot, path)
+  await openHostPath(path, seenAt, type)
+  return { path, seenAt, isWritable: true }
+}
+
+async function applyGroup(
+  folder: string,
+  { facts }: VolumeContext,
+  isReadOnly: boolean,
+): Promise<void> {
+  const group = fsGroupOf(facts.pod)
+  if (group !== undefined) await giveToGroup(folder, group, isReadOnly)
+}
