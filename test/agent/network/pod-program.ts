@@ -3,6 +3,7 @@
 
 import { createSocket } from 'node:dgram'
 import { Resolver } from 'node:dns/promises'
+import { createServer as createHttpServer } from 'node:http'
 import { connect, createServer } from 'node:net'
 import { decode, encode } from 'dns-packet'
 
@@ -30,6 +31,11 @@ for (const port of PORTS) {
   server.on('error', () => undefined)
   server.listen(port, '0.0.0.0')
 }
+
+// For measurements: little else than the way there and back.
+const http = createHttpServer((_request, response) => response.end('ok'))
+http.on('error', () => undefined)
+http.listen(8082, '0.0.0.0')
 
 const udp = createSocket('udp4')
 udp.on('message', (_message, from) => udp.send(`${name} ${from.address}`, from.port, from.address))

@@ -294,19 +294,10 @@ export class Vpc {
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
-  /** A namespace, held by a process that ends when its input does. */
   #hold(): number {
-    const holder = spawn('unshare', ['--net', 'cat'], { stdio: ['pipe', 'ignore', 'inherit'] })
+    const holder = hold()
     this.#holders.push(holder)
-    const { pid = 0 } = holder
-    const own = netns('self')
-    const until = Date.now() + 20_000
-    while (Date.now() < until) {
-      const theirs = netns(String(pid))
-      if (theirs && theirs !== own) return pid
-      spawnSync('sleep', ['0.01'])
-    }
-    throw new Error('no namespace could be made')
+    return holder.pid ?? 0
   }
 
   #connect(holder: number, ip: string): string {
@@ -330,6 +321,19 @@ export class Vpc {
   }
 }
 
+/** A namespace, held by a process that ends when its input does. */
+export function hold(): ChildProcess {
+  const holder = spawn('unshare', ['--net', 'cat'], { stdio: ['pipe', 'ignore', 'inherit'] })
+  const own = netns('self')
+  const until = Date.now() + 20_000
+  while (Date.now() < until) {
+    const theirs = netns(String(holder.pid))
+    if (theirs && theirs !== own) return holder
+    spawnSync('sleep', ['0.01'])
+  }
+  throw new Error('no namespace could be made')
+}
+
 function netns(pid: string): string {
   return spawnSync('readlink', [`/proc/${pid}/ns/net`]).stdout.toString()
 }
@@ -342,7 +346,7 @@ function inside(holder: number, ...commands: string[]): void {
 }
 
 /** `nft -j list table` without what depends on history: handles, the order of elements, ages. */
-function normalized(text: string): string {
+export function normalized(text: string): string {
   const { nftables }: { nftables: unknown[] } = JSON.parse(text)
   const plain = JSON.stringify(nftables.slice(1), (key, value: unknown) => {
     if (key === 'handle' || key === 'expires') return undefined
