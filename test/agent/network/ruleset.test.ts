@@ -2,7 +2,7 @@
 // written at once. Compared in the kernel, as `nft` lists it.
 
 import type { ChildProcess } from 'node:child_process'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { PodPolicy } from '#shared/api/agent-wire.ts'
 import type { ServiceSpec } from '#shared/api/service.ts'
