@@ -171,13 +171,18 @@ async function follow(
     const repository = await readRepository(client, NAMESPACE, name)
     const { deploy, looked = 0, asked = 0 } = repository?.status ?? {}
     const isAbout = deploy?.commit === head || deploy?.instead === head
-    const isOld = deploy?.startedAt === known?.startedAt && deploy?.commit === known?.commit
+    // What was under way already is followed too: it may be this very commit.
+    const isOld =
+      !isUnderWay(known) &&
+      deploy?.startedAt === known?.startedAt &&
+      deploy?.commit === known?.commit
     const line = repository && deploy && isAbout ? shown(deploy) : ''
     if (line !== '' && line !== last) {
       say(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(6)} s  ${line}`)
       last = line
     }
-    if (isOld && looked >= asked) {
+    const isElsewhere = !isAbout && !isUnderWay(deploy)
+    if ((isOld || isElsewhere) && looked >= asked) {
       say(why(repository))
       return 1
     }
@@ -189,6 +194,10 @@ async function follow(
   throw new Refusal(
     `not over after ${DEADLINE_MS / 1000} s: kubectl get repository ${name} -o yaml`,
   )
+}
+
+function isUnderWay(deploy: DeployState | undefined): boolean {
+  return deploy?.phase === 'Progressing' || deploy?.phase === 'RollingBack'
 }
 
 /** Nothing was deployed: it runs already, was skipped, or GitHub could not be asked. */
