@@ -184,16 +184,20 @@ async function follow(
     const isElsewhere = !isAbout && !isUnderWay(deploy)
     if ((isOld || isElsewhere) && looked >= asked) {
       say(why(repository))
-      return 1
+      return runs(deploy, head) ? 0 : 1
     }
     if (deploy && isAbout && !isOld && ['Healthy', 'Failed', 'Refused'].includes(deploy.phase)) {
-      return deploy.phase === 'Healthy' && deploy.commit === head ? 0 : 1
+      return runs(deploy, head) ? 0 : 1
     }
     await sleep(POLL_MS)
   }
   throw new Refusal(
     `not over after ${DEADLINE_MS / 1000} s: kubectl get repository ${name} -o yaml`,
   )
+}
+
+function runs(deploy: DeployState | undefined, head: string): boolean {
+  return deploy?.phase === 'Healthy' && deploy.commit === head
 }
 
 function isUnderWay(deploy: DeployState | undefined): boolean {
