@@ -190,6 +190,21 @@ describe('service variables', () => {
     expect(Object.keys(env).filter((name) => name.startsWith('OTHER'))).toEqual([])
   })
 
+  test('a port of UDP is named as one', () => {
+    const dns: Service = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { ...META, name: 'dns' },
+      spec: { ports: [{ port: 53, protocol: 'UDP' }] },
+    }
+    const at = { host: '34.118.224.77', port: 53 }
+    expect(serviceEnv([dns], 'default', true, at, () => at)).toMatchObject({
+      DNS_PORT: 'udp://34.118.224.77:53',
+      DNS_PORT_53_UDP: 'udp://34.118.224.77:53',
+      DNS_PORT_53_UDP_PROTO: 'udp',
+    })
+  })
+
   test('without service links only the API is named', () => {
     const env = serviceEnv(services, 'default', false, api, () => api)
     expect(Object.keys(env).every((name) => name.startsWith('KUBERNETES_'))).toBe(true)

@@ -19,7 +19,7 @@ export function serviceEnv(
 ): Record<string, string> {
   const env: Record<string, string> = {}
   // The API is reached directly, whatever stands in default/kubernetes.
-  add(env, 'KUBERNETES', [{ name: 'https', port: 443, at: api }])
+  add(env, 'KUBERNETES', [{ name: 'https', port: 443, protocol: 'tcp', at: api }])
   if (!hasServiceLinks) return env
   const visible = services
     .filter((service) => service.metadata.namespace === namespace && !isApi(service))
@@ -27,7 +27,8 @@ export function serviceEnv(
   for (const service of visible) {
     const ports = (service.spec.ports ?? []).flatMap((port) => {
       const at = addressOf(service, port)
-      return at ? [{ name: port.name, port: port.port, at }] : []
+      const protocol = (port.protocol ?? 'TCP').toLowerCase()
+      return at ? [{ name: port.name, port: port.port, protocol, at }] : []
     })
     if (ports.length > 0) add(env, upper(service.metadata.name), ports)
   }
@@ -38,6 +39,8 @@ interface ReachablePort {
   name: string | undefined
   /** The Service's own port, which is part of a variable's name. */
   port: number
+  /** `tcp`, `udp`, `sctp`. */
+  protocol: string
   at: { host: string; port: number }
 }
 
@@ -46,12 +49,12 @@ function add(env: Record<string, string>, prefix: string, ports: readonly Reacha
   if (!first) return
   env[`${prefix}_SERVICE_HOST`] = first.at.host
   env[`${prefix}_SERVICE_PORT`] = String(first.at.port)
-  env[`${prefix}_PORT`] = `tcp://${first.at.host}:${first.at.port}`
-  for (const { name, port, at } of ports) {
+  env[`${prefix}_PORT`] = `${first.protocol}://${first.at.host}:${first.at.port}`
+  for (const { name, port, protocol, at } of ports) {
     if (name) env[`${prefix}_SERVICE_PORT_${upper(name)}`] = String(at.port)
-    const link = `${prefix}_PORT_${port}_TCP`
-    env[link] = `tcp://${at.host}:${at.port}`
-    env[`${link}_PROTO`] = 'tcp'
+    const link = `${prefix}_PORT_${port}_${protocol.toUpperCase()}`
+    env[link] = `${protocol}://${at.host}:${at.port}`
+    env[`${link}_PROTO`] = protocol
     env[`${link}_PORT`] = String(at.port)
     env[`${link}_ADDR`] = at.host
   }

@@ -218,6 +218,20 @@ describe.skipIf(WHY_NOT && !process.env['CI'])(`Services (${WHY_NOT ?? 'in names
     expect(await outside.tcp('10.128.0.11', 7000)).toBe('ECONNREFUSED')
   })
 
+  test('a table that somebody took away is written again', async () => {
+    const of = (name: 'a' | 'c'): [Service[], EndpointSlice[]] => [
+      [aService('web', VIP)],
+      [aSlice('web', [endpoint(name)])],
+    ]
+    await have(...of('c'))
+    const before = await one.table()
+    one.dropTable()
+    await have(...of('a'))
+    expect(await b.tcp(VIP, 80)).toBe(`a ${ip.b}`)
+    await have(...of('c'))
+    expect(await one.table()).toBe(before)
+  })
+
   test('pods reach neither the metadata server nor the agent; the node does', async () => {
     const node = onNode(one)
     await vpc.serveMetadata()

@@ -222,6 +222,11 @@ export class Vm {
     return normalized(await this.#program.ask({ do: 'table' }))
   }
 
+  /** Somebody else takes the table away. */
+  dropTable(): void {
+    inside(this.holder, 'nft delete table ip wherry')
+  }
+
   /** The agent dies. */
   kill(): void {
     this.#program.end()
