@@ -1,14 +1,13 @@
-// What people deploy beyond the lecture, on the whole local system: a Helm chart with both Helms, and
-// the lecture's second app, whose parts find each other and whose traffic follows readiness.
+// What people deploy beyond the lecture, on the whole local system with VMs that are processes: a Helm
+// chart with both Helms, and the list of what holds for apps (app-list.ts).
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { helm, runClient } from '../clients.ts'
 import { eventually, startLocalWherry, type LocalWherry } from '../local-wherry.ts'
-
-const MUSHROOM = 'examples/mushroom-app/mushroom-app.yml'
+import { describeApps } from './app-list.ts'
 
 let wherry: LocalWherry
 const scratch = mkdtempSync(join(tmpdir(), 'wherry-apps-'))
@@ -137,122 +136,4 @@ describe.each(['4', '3'] as const)('helm %s', (version) => {
   }, 100_000)
 })
 
-describe('the mushroom app', () => {
-  const TITLE = 'What grows under oaks'
-  const KEY = 'chosen-by-this-test'
-  /** So sure is nobody: the threshold that the model was given shows in its answers. */
-  const CONFIDENCE = '0.9999'
-  const TRAITS = { cap: 'funnel', color: 'yellow' }
-  const manifest = join(scratch, 'mushroom.yml')
-  let url = ''
-
-  const k = (args: string): Promise<string> => wherry.mustKubectl(`-n mushroom ${args}`)
-
-  /** Where the frontend's Service can be reached from this machine: at its address, as a rule. */
-  async function frontend(): Promise<string> {
-    const ip = await eventually('an address', () =>
-      k("get service frontend -o jsonpath='{.status.loadBalancer.ingress[0].ip}'"),
-    )
-    return wherry.urlOf(ip)
-  }
-
-  interface Answer {
-    isSure: boolean
-    guesses: { id: string }[]
-    /** Which pod of each Service took part. */
-    pods: Record<string, string>
-  }
-
-  async function classify(): Promise<Answer> {
-    const response = await fetch(`${url}/api/classify`, {
-      method: 'POST',
-      body: JSON.stringify({ traits: TRAITS }),
-      headers: { 'content-type': 'application/json', connection: 'close' },
-      signal: AbortSignal.timeout(5000),
-    })
-    const text = await response.text()
-    if (!response.ok) throw new Error(`${response.status} ${text}`)
-    return JSON.parse(text)
-  }
-
-  /** Which pods of a Service answer, asked until `count` in a row fit. */
-  async function answersFrom(service: string, isFine: (pod: string) => boolean): Promise<void> {
-    let inARow = 0
-    await eventually(`${service} answers from the right pods`, async () => {
-      for (; inARow < 20; inARow++) {
-        if (isFine((await classify()).pods[service] ?? '')) continue
-        inARow = 0
-        return false
-      }
-      return true
-    })
-  }
-
-  async function readyPods(app: string): Promise<string[]> {
-    const text = await k(`get pods -l app=${app} --no-headers`)
-    return text
-      .split('\n')
-      .filter((line) => /\s1\/1\s+Running\s/.test(line))
-      .map((line) => line.split(/\s+/)[0] ?? '')
-  }
-
-  test('kubectl apply: its parts find each other, and answer through the Service', async () => {
-    const text = readFileSync(MUSHROOM, 'utf8')
-      .replace('title: Mushroom finder', `title: ${TITLE}`)
-      .replace('confidence: "0.35"', `confidence: "${CONFIDENCE}"`)
-      .replace('key: chanterelles-in-october', `key: ${KEY}`)
-    writeFileSync(manifest, text)
-    expect((await wherry.mustKubectl(`apply -f ${manifest}`)).match(/ created/g)).toHaveLength(9)
-    for (const name of ['model-api', 'catalog-api', 'frontend'])
-      await k(`rollout status deployment/${name} --timeout=60s`)
-    url = await frontend()
-    const { guesses, pods } = await eventually('an answer', classify)
-    expect(guesses[0]?.id).toBe('chanterelle')
-    expect(pods['frontend']).toMatch(/^frontend-/)
-    expect(pods['model-api']).toMatch(/^model-api-/)
-    expect(pods['catalog-api']).toMatch(/^catalog-api-/)
-  }, 100_000)
-
-  test('what stands in the ConfigMap and the Secret arrives', async () => {
-    const page = await (await fetch(url)).text()
-    expect(page).toContain(`<title>${TITLE}</title>`)
-    expect((await classify()).isSure).toBe(false)
-    for (const name of ['model-api', 'catalog-api', 'frontend'])
-      expect(await k(`exec deployment/${name} -- printenv API_KEY`)).toBe(`${KEY}\n`)
-    expect(await k('exec deployment/model-api -- printenv CONFIDENCE')).toBe(`${CONFIDENCE}\n`)
-  })
-
-  test.each(['model-api', 'frontend'])(
-    'a pod of %s that stops being ready gets no requests',
-    async (app) => {
-      // It goes on serving: only its readiness says that it should not be asked.
-      const flag = join(scratch, 'not-ready')
-      const probe = { command: ['sh', '-c', `test ! -e ${flag}-$HOSTNAME`] }
-      const container = {
-        name: app,
-        readinessProbe: { httpGet: null, exec: probe, periodSeconds: 1 },
-      }
-      const patch = { spec: { template: { spec: { containers: [container] } } } }
-      await k(`patch deployment ${app} -p '${JSON.stringify(patch)}'`)
-      await k(`rollout status deployment/${app} --timeout=60s`)
-      const [first = '', second = ''] = await eventually('two pods', async () => {
-        const pods = await readyPods(app)
-        return pods.length === 2 && pods
-      })
-      const seen = new Set<string>()
-      await eventually('both answer', async () => {
-        seen.add((await classify()).pods[app] ?? '')
-        return seen.has(first) && seen.has(second)
-      })
-      await k(`exec ${first} -- touch ${flag}-${first}`)
-      await answersFrom(app, (pod) => pod === second)
-      expect(await readyPods(app)).toEqual([second])
-      const later = new Set<string>()
-      for (let asked = 0; asked < 60; asked++) later.add((await classify()).pods[app] ?? '')
-      expect([...later]).toEqual([second])
-      await k(`exec ${first} -- rm ${flag}-${first}`)
-      await eventually('it answers again', async () => (await classify()).pods[app] === first)
-    },
-    100_000,
-  )
-})
+describeApps('process', () => wherry)

@@ -1,7 +1,7 @@
 // What can go wrong with a VM of namespaces: its clock, its processes, its network, its disk.
 
 import { readFileSync } from 'node:fs'
-import type { Impairment, MachineFaults } from '../machines.ts'
+import { CannotCause, type Impairment, type MachineFaults } from '../machines.ts'
 import { freezeCgroup, processesOf } from './cgroups.ts'
 import { attempt, nft, run } from './run.ts'
 import { runInVm, type Running } from './running.ts'
@@ -64,19 +64,10 @@ async function impair(slot: Slot, machine: Running, what: Impairment): Promise<v
     return
   }
   if (what.kind === 'delay') {
-    await run('tc', [
-      '-n',
-      name,
-      'qdisc',
-      'replace',
-      'dev',
-      link,
-      'root',
-      'netem',
-      'delay',
-      `${what.ms}ms`,
-    ])
-    return
+    const how = ['netem', 'delay', `${what.ms}ms`]
+    const where = ['-n', name, 'qdisc', 'replace', 'dev', link, 'root']
+    if (await attempt(run('tc', [...where, ...how]))) return
+    throw new CannotCause('the kernel of this machine cannot delay packets: it has no netem')
   }
   if (what.kind === 'loss') {
     const chain = `loses_${link}`
