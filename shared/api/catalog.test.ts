@@ -30,6 +30,8 @@ const LEAST: Record<string, object> = {
   NodePool: { spec: { zone: 'us-east1-c' } },
   Repository: { spec: { repository: 'owner/name' } },
   RuntimeClass: { handler: 'runc' },
+  Ingress: { spec: { defaultBackend: { service: { name: 'web', port: { number: 80 } } } } },
+  IngressClass: { spec: { controller: 'example.com/ingress' } },
   ControllerRevision: { data: {} },
   'Event events.k8s.io': {
     eventTime: '2027-01-15T08:00:00.000000Z',

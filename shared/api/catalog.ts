@@ -9,6 +9,8 @@ import { endpointSliceKind } from './endpoint-slice.ts'
 import { endpointsKind } from './endpoints.ts'
 import { eventV1Kind } from './event-v1.ts'
 import { eventKind } from './event.ts'
+import { ingressClassKind } from './ingress-class.ts'
+import { ingressKind } from './ingress.ts'
 import { resourceOf } from './kind.ts'
 import type { KindDefinition } from './kind.ts'
 import { leaseKind } from './lease.ts'
@@ -46,6 +48,8 @@ export const CATALOG: readonly KindDefinition[] = [
   replicaSetKind,
 
   eventV1Kind,
+  ingressClassKind,
+  ingressKind,
   networkPolicyKind,
   priorityClassKind,
   leaseKind,

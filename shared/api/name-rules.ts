@@ -7,6 +7,9 @@ const LABEL_TEXT =
 const SUBDOMAIN = `${LABEL}(\\.${LABEL})*`
 const SUBDOMAIN_TEXT =
   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character"
+const WILDCARD = `\\*\\.${SUBDOMAIN}`
+const WILDCARD_TEXT =
+  "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
 const LABEL_1035 = '[a-z]([-a-z0-9]*[a-z0-9])?'
 const LABEL_1035_TEXT =
   "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character"
@@ -58,6 +61,14 @@ export function dnsSubdomainProblems(text: string): string[] {
   return [
     ...(text.length > 253 ? [maxLengthText(253)] : []),
     ...(fits(text, SUBDOMAIN) ? [] : [explained(SUBDOMAIN_TEXT, SUBDOMAIN, 'example.com')]),
+  ]
+}
+
+/** Hosts like `*.example.com`. */
+export function wildcardSubdomainProblems(text: string): string[] {
+  return [
+    ...(text.length > 253 ? [maxLengthText(253)] : []),
+    ...(fits(text, WILDCARD) ? [] : [explained(WILDCARD_TEXT, WILDCARD, '*.example.com')]),
   ]
 }
 

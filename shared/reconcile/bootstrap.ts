@@ -1,6 +1,12 @@
 // What a new cluster starts with: the namespaces and the service that every Kubernetes cluster has.
 
 import type { ConfigMap } from '../api/config.ts'
+import {
+  DEFAULT_CLASS_ANNOTATION,
+  INGRESS_CONTROLLER,
+  OWN_CLASS,
+  type IngressClass,
+} from '../api/ingress-class.ts'
 import type { KubeObject } from '../api/meta.ts'
 import { API_SERVICE_IP, DNS_SERVICE_IP } from '../api/service-addresses.ts'
 import type { Service } from '../api/service.ts'
@@ -41,9 +47,20 @@ export function bootstrapObjects({ now, ca }: BootstrapInput): KubeObject[] {
     metadata: meta('ConfigMap', ROOT_CA_CONFIG_MAP, 'kube-system'),
     data: { 'ca.crt': ca },
   }
+  const ingressClass: IngressClass = {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'IngressClass',
+    metadata: {
+      ...meta('IngressClass', OWN_CLASS),
+      generation: 1,
+      annotations: { [DEFAULT_CLASS_ANNOTATION]: 'true' },
+    },
+    spec: { controller: INGRESS_CONTROLLER },
+  }
   return [
     ...namespaces,
     rootCa,
+    ingressClass,
     kubernetesService(meta('Service', 'kubernetes', 'default')),
     dnsService(meta('Service', 'kube-dns', 'kube-system')),
   ]
