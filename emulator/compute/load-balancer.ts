@@ -5,6 +5,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { fnv32 } from '#shared/hash.ts'
 import type { HealthState } from './audit-log.ts'
 import { managerPathOf } from './backend-services.ts'
+import { bindOrElsewhere } from './bind.ts'
 import type { Context } from './context.ts'
 import { isPoweredOn } from './health-checker.ts'
 import { runningMembers } from './instance-group-managers.ts'
@@ -100,7 +101,7 @@ export function createLoadBalancers(deps: BalancerDeps): LoadBalancers {
         client.destroy()
       })
     })
-    const at = await bind(server, rule.IPAddress, port)
+    const at = await bindOrElsewhere(server, rule.IPAddress, port)
     if (at.hostPort !== port || at.host !== rule.IPAddress) {
       log.warn('a load balancer listens elsewhere: its own address cannot be had', {
         address: `${rule.IPAddress}:${port}`,
@@ -200,32 +201,6 @@ function cut(sockets: Iterable<Socket> | undefined): void {
 /** True for the states in which a passthrough load balancer sends a VM nothing more. */
 export function isOutOfService(state: HealthState): boolean {
   return state === 'UNHEALTHY' || state === 'TIMEOUT'
-}
-
-async function bind(
-  server: Server,
-  address: string,
-  port: number,
-): Promise<{ host: string; hostPort: number }> {
-  try {
-    await listenOn(server, address, port)
-  } catch {
-    // No such address (not Linux), a port below 1024 without the right to it, or it is taken.
-    await listenOn(server, '127.0.0.1', 0)
-  }
-  const at = server.address()
-  if (at === null || typeof at === 'string') throw new Error('a listener has no port')
-  return { host: at.address, hostPort: at.port }
-}
-
-function listenOn(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host, port }, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
 }
 
 function closeListener({ server, clients }: Open): Promise<void> {
