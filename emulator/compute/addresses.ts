@@ -1,4 +1,4 @@
-// addresses (regional, external): insert, get, list, delete.
+// addresses (regional and global, external): insert, get, list, delete.
 // https://cloud.google.com/compute/docs/reference/rest/v1/addresses
 
 import type { Hono } from 'hono'
@@ -19,10 +19,14 @@ import { nameOf, scopeOf } from './links.ts'
 import type { Address } from './state.ts'
 
 export function addAddressRoutes(app: Hono, ctx: Context): void {
+  for (const scopeKind of ['regions', 'global'] as const) addRoutes(app, ctx, scopeKind)
+}
+
+function addRoutes(app: Hono, ctx: Context, scopeKind: 'regions' | 'global'): void {
   const type: ResourceType<Address> = {
     plural: 'addresses',
     kind: 'compute#address',
-    scopeKind: 'regions',
+    scopeKind,
     items: ctx.state.addresses,
     show: (address) => showAddress(ctx, address),
   }
@@ -33,7 +37,7 @@ export function addAddressRoutes(app: Hono, ctx: Context): void {
       const scope = scopeOfRequest(ctx, c)
       const path = `${scope}/addresses/${needName(body)}`
       if (type.items[path]) throw resourceExists(`projects/${ctx.project}/${path}`)
-      checkQuota(ctx, nameOf(scope))
+      if (scopeKind === 'regions') checkQuota(ctx, nameOf(scope))
       const named = newNamed(ctx, type.kind, path)
       type.items[path] = {
         ...named,
@@ -61,7 +65,7 @@ export function addAddressRoutes(app: Hono, ctx: Context): void {
 }
 
 function usersOf({ state }: Context, address: Address): string[] {
-  return Object.values(state.forwardingRules)
+  return [...Object.values(state.forwardingRules), ...Object.values(state.globalForwardingRules)]
     .filter((rule) => rule.IPAddress === address.address)
     .map((rule) => rule.selfLink)
 }

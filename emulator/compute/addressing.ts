@@ -51,6 +51,7 @@ export function newBalancerAddress(
   const used = new Set([
     ...Object.values(state.addresses).map((address) => address.address),
     ...Object.values(state.forwardingRules).map((rule) => rule.IPAddress),
+    ...Object.values(state.globalForwardingRules).map((rule) => rule.IPAddress),
   ])
   if (wish !== undefined) {
     if (!used.has(wish)) return wish

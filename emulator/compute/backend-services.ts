@@ -31,6 +31,7 @@ export function addBackendServiceRoutes(
     kind: 'compute#backendService',
     scopeKind: 'regions',
     items: ctx.state.backendServices,
+    global: ctx.state.httpBackendServices,
   }
   const one = `${patternOf(type)}/:name`
   addReadRoutes(app, ctx, type)

@@ -11,10 +11,13 @@ import { addAutoscalerRoutes } from './autoscalers.ts'
 import { addBackendServiceRoutes } from './backend-services.ts'
 import type { Context, Quotas } from './context.ts'
 import { addForwardingRuleRoutes } from './forwarding-rules.ts'
+import { addGlobalForwardingRuleRoutes } from './global-forwarding-rules.ts'
 import { GoogleError, resourceNotFound } from './google-error.ts'
 import { createGroupLoop } from './group-loop.ts'
 import { addHealthCheckRoutes } from './health-checks.ts'
 import { createHealthChecker, isPoweredOn } from './health-checker.ts'
+import { addHttpBackendServiceRoutes } from './http-backend-services.ts'
+import { createHttpBalancers, type HttpBalancers } from './http-balancers.ts'
 import { addInstanceGroupManagerRoutes } from './instance-group-managers.ts'
 import { addInstanceTemplateRoutes } from './instance-templates.ts'
 import { createInstances } from './instances.ts'
@@ -26,12 +29,16 @@ import {
   type LoadBalancers,
 } from './load-balancer.ts'
 import type { Machines } from './machines.ts'
+import { addEndpointGroupRoutes } from './network-endpoint-groups.ts'
 import { createOperations } from './operations.ts'
 import { addPlaceRoutes, REGIONS, ZONES } from './places.ts'
 import { createPower } from './power.ts'
+import { addSslCertificateRoutes } from './ssl-certificates.ts'
 import { emptyState, type ComputeState } from './state.ts'
+import { addTargetProxyRoutes } from './target-proxies.ts'
+import { addUrlMapRoutes } from './url-maps.ts'
 import { createVmFaults, type VmFaults } from './vm-faults.ts'
-import type { Vpc } from './vpc.ts'
+import { endpointAddress, type Vpc } from './vpc.ts'
 
 export interface ComputeEmulatorOptions {
   project: string
@@ -109,10 +116,18 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
   const checker = createHealthChecker({ ctx, vpc, audit })
   const { healthOf } = checker
   const balancers = (options.createBalancers ?? createLoadBalancers)({ ctx, vpc, healthOf })
+  const http = createHttpBalancers({ ctx, addressOf: endpointAddress(vpc) })
+  const refreshHttp = (): void => {
+    http.refresh().catch((error: unknown) => {
+      if (!isClosed) log.error('the HTTP load balancers could not be changed', { error })
+    })
+  }
+  vpc.onChange(refreshHttp)
 
   const balanceAnew = (): void => {
     checker.refresh()
     balancers.balance()
+    refreshHttp()
   }
   power.onChange((path) => {
     balanceAnew()
@@ -130,10 +145,14 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
   addInstanceTemplateRoutes(routes, ctx)
   addInstanceGroupManagerRoutes(routes, { ctx, loop, healthOf })
   addAutoscalerRoutes(routes, ctx)
-  addHealthCheckRoutes(routes, ctx, checker.refresh)
+  addHealthCheckRoutes(routes, ctx, () => {
+    checker.refresh()
+    refreshHttp()
+  })
   addAddressRoutes(routes, ctx)
   addBackendServiceRoutes(routes, ctx, healthOf, balanceAnew)
   addForwardingRuleRoutes(routes, ctx, balancers.refresh)
+  addHttpRoutes(routes, ctx, http)
 
   return {
     app: createApp(project, routes, log),
@@ -141,19 +160,24 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
       operations.finishInterrupted()
       await Promise.all([
         balancers.refresh(),
+        http.refresh(),
         ...Object.keys(state.instances).map((path) => resume(path)),
       ])
       loop.poke()
       checker.refresh()
     },
     save: () => structuredClone(state),
-    listeners: balancers.listeners,
+    listeners: () => [
+      ...balancers.listeners(),
+      ...http.listeners().map((listener) => ({ region: 'global', ...listener })),
+    ],
     ...createVmFaults(ctx, machines, power),
     async close() {
       isClosed = true
       loop.close()
       checker.close()
       await balancers.close()
+      await http.close()
       await machines.close()
     },
   }
@@ -170,6 +194,16 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
       log.error('a VM does not come back', { instance: instance.name, error })
     })
   }
+}
+
+/** What an external Application Load Balancer is made of. */
+function addHttpRoutes(routes: Hono, ctx: Context, http: HttpBalancers): void {
+  addSslCertificateRoutes(routes, ctx)
+  addEndpointGroupRoutes(routes, ctx, http.healthOf, http.refresh)
+  addHttpBackendServiceRoutes(routes, ctx, http.healthOf, http.refresh)
+  addUrlMapRoutes(routes, ctx, http.refresh)
+  addTargetProxyRoutes(routes, ctx, http.refresh)
+  addGlobalForwardingRuleRoutes(routes, ctx, http.refresh)
 }
 
 function createApp(project: string, routes: Hono, log: Log): Hono {
@@ -192,14 +226,17 @@ function createApp(project: string, routes: Hono, log: Log): Hono {
 function restored({ saved, log }: ComputeEmulatorOptions, plan: AddressPlan): ComputeState {
   const state = emptyState()
   if (saved === undefined || saved === null) return { ...state, plan }
-  if (!isState(saved, state)) {
+  // What an older version did not know of is empty.
+  const isOurs = typeof saved === 'object' && 'operations' in saved
+  const whole: unknown = isOurs ? { ...state, ...saved } : saved
+  if (!isState(whole, state)) {
     log.warn('the saved state of Compute Engine is not understood: it starts empty')
     return { ...state, plan }
   }
-  const old = saved.plan ?? loopbackPlan('127.0.1')
+  const old = whole.plan ?? loopbackPlan('127.0.1')
   // On loopback an address that another emulator has is served elsewhere, and stays what it is.
   const stays = old.host === plan.host
-  return { ...(stays ? structuredClone(saved) : readdress(saved, old, plan)), plan }
+  return { ...(stays ? structuredClone(whole) : readdress(whole, old, plan)), plan }
 }
 
 /** The same fields of the same types: what an older or newer version saved may differ. */

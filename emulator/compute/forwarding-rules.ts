@@ -30,6 +30,7 @@ export function addForwardingRuleRoutes(
     kind: 'compute#forwardingRule',
     scopeKind: 'regions',
     items: ctx.state.forwardingRules,
+    global: ctx.state.globalForwardingRules,
   }
   addReadRoutes(app, ctx, type)
   app.post(
@@ -39,7 +40,7 @@ export function addForwardingRuleRoutes(
       const path = `${scope}/forwardingRules/${needName(body)}`
       if (type.items[path]) throw resourceExists(`projects/${ctx.project}/${path}`)
       const rule = readRule(ctx, body)
-      checkConflict(ctx, rule)
+      portsConflict(ctx, rule)
       const named = newNamed(ctx, type.kind, path)
       type.items[path] = { ...named, region: linkTo(ctx.project, scope), ...rule }
       const start = { scope, type: 'insert', target: path, targetId: named.id }
@@ -83,7 +84,7 @@ function readRule(ctx: Context, body: Json): Rule {
   }
   const shown = ports.length > 0 ? ports : portsOfRange(range)
   const rule = {
-    IPAddress: addressOf(ctx, body),
+    IPAddress: addressOfRule(ctx, body),
     IPProtocol: textOf(body, 'IPProtocol') ?? 'TCP',
     ports: shown,
     portRange: range ?? rangeOf(shown),
@@ -96,7 +97,7 @@ function readRule(ctx: Context, body: Json): Rule {
 }
 
 /** An address in digits, or the link of a reserved one. */
-function addressOf(ctx: Context, body: Json): string {
+export function addressOfRule(ctx: Context, body: Json): string {
   const text = textOf(body, 'IPAddress')
   if (text === undefined) return newBalancerAddress(ctx)
   if (!text.includes('/')) return text
@@ -126,8 +127,19 @@ function rangeOf(ports: string[]): string {
   return `${Math.min(...numbers)}-${Math.max(...numbers)}`
 }
 
-function checkConflict({ state }: Context, rule: Rule): void {
-  const other = Object.values(state.forwardingRules).find(
+/** Refuses a rule whose address and port another one has. */
+export function portsConflict(
+  { state }: Context,
+  rule: Pick<Rule, 'IPAddress' | 'IPProtocol' | 'ports'>,
+): void {
+  const others = [
+    ...Object.values(state.forwardingRules),
+    ...Object.values(state.globalForwardingRules).map((one) => ({
+      ...one,
+      ports: [String(Number.parseInt(one.portRange, 10))],
+    })),
+  ]
+  const other = others.find(
     (one) =>
       one.IPAddress === rule.IPAddress &&
       one.IPProtocol === rule.IPProtocol &&

@@ -66,9 +66,8 @@ export function addHealthCheckRoutes(app: Hono, ctx: Context, changed: () => voi
 }
 
 function userOf({ state }: Context, link: string): string | undefined {
-  const service = Object.entries(state.backendServices).find(([, one]) =>
-    one.healthChecks.includes(link),
-  )
+  const services = { ...state.backendServices, ...state.httpBackendServices }
+  const service = Object.entries(services).find(([, one]) => one.healthChecks.includes(link))
   const group = Object.entries(state.instanceGroupManagers).find(([, one]) =>
     one.autoHealingPolicies.some((policy) => policy.healthCheck === link),
   )
@@ -99,13 +98,16 @@ function readCheck(body: Json): Check {
       'Must be less than or equal to checkIntervalSec.',
     )
   }
-  const portSpecification = 'USE_FIXED_PORT'
+  // Where there is a port it is the one that is probed.
+  const asked = textOf(http ?? tcp ?? {}, 'portSpecification')
+  const isServing = asked === 'USE_SERVING_PORT'
+  const portSpecification = isServing ? asked : 'USE_FIXED_PORT'
+  const port = isServing ? {} : { port: numberOf(http ?? tcp ?? {}, 'port') ?? 80 }
   if (type === 'HTTP') {
-    const port = numberOf(http ?? {}, 'port') ?? 80
     const requestPath = textOf(http ?? {}, 'requestPath') ?? '/'
-    check.httpHealthCheck = { port, requestPath, portSpecification }
+    check.httpHealthCheck = { ...port, requestPath, portSpecification }
   } else {
-    check.tcpHealthCheck = { port: numberOf(tcp ?? {}, 'port') ?? 80, portSpecification }
+    check.tcpHealthCheck = { ...port, portSpecification }
   }
   return check
 }

@@ -19,6 +19,8 @@ export interface ResourceType<T extends Named> {
   kind: string
   scopeKind: 'zones' | 'regions' | 'global'
   items: Record<string, T>
+  /** Resources of scope `global` that aggregated lists show beside a region's. */
+  global?: Record<string, T | Named>
   /** How it is shown, when that is more than what is kept. */
   show?(resource: T): object
 }
@@ -84,13 +86,17 @@ export function addReadRoutes<T extends Named>(
       kind: `${type.kind}AggregatedList`,
       plural: type.plural,
       project: ctx.project,
-      scopes: places.map((place) => `${type.scopeKind}/${place}`),
+      scopes: [
+        ...(type.scopeKind === 'regions' ? ['global'] : []),
+        ...places.map((place) => `${type.scopeKind}/${place}`),
+      ],
     }
     const entries = Object.entries(type.items).map(([key, resource]): [string, object] => [
       key,
       show(resource),
     ])
-    return c.json(aggregatedListOf(about, entries, c.req.query()))
+    const global = Object.entries(type.global ?? {})
+    return c.json(aggregatedListOf(about, [...entries, ...global], c.req.query()))
   })
 }
 

@@ -131,8 +131,9 @@ export interface HealthCheck extends Named {
   timeoutSec: number
   healthyThreshold: number
   unhealthyThreshold: number
-  httpHealthCheck?: { port: number; requestPath: string; portSpecification: string }
-  tcpHealthCheck?: { port: number; portSpecification: string }
+  /** `port` is absent where each endpoint is probed at its own (USE_SERVING_PORT). */
+  httpHealthCheck?: { port?: number; requestPath: string; portSpecification: string }
+  tcpHealthCheck?: { port?: number; portSpecification: string }
   logConfig: { enable: boolean }
 }
 
@@ -160,6 +161,76 @@ export interface ForwardingRule extends Named {
   backendService: string
   labels: Record<string, string>
   fingerprint: string
+}
+
+/** A global backend service: network endpoint groups behind an HTTP load balancer. */
+export interface HttpBackendService extends Named {
+  protocol: string
+  loadBalancingScheme: string
+  sessionAffinity: string
+  timeoutSec: number
+  healthChecks: string[]
+  backends: { group: string; balancingMode: string; maxRatePerEndpoint: number }[]
+  connectionDraining: { drainingTimeoutSec: number }
+  fingerprint?: string
+}
+
+export interface GroupEndpoint {
+  /** The VM's name. */
+  instance: string
+  ipAddress: string
+  port: number
+}
+
+export interface EndpointGroup extends Named {
+  zone: string
+  networkEndpointType: string
+  network: string
+  /** Shown by listNetworkEndpoints only. */
+  endpoints: GroupEndpoint[]
+}
+
+interface RouteAction {
+  faultInjectionPolicy: { abort: { httpStatus: number; percentage: number } }
+}
+
+export interface UrlMapResource extends Named {
+  defaultService: string
+  defaultRouteAction?: RouteAction
+  hostRules: { hosts: string[]; pathMatcher: string }[]
+  pathMatchers: {
+    name: string
+    defaultService: string
+    defaultRouteAction?: RouteAction
+    pathRules: { paths: string[]; service: string }[]
+  }[]
+}
+
+export interface TargetProxy extends Named {
+  urlMap: string
+  /** Of HTTPS proxies; the first is the default. */
+  sslCertificates?: string[]
+}
+
+export interface SslCertificate extends Named {
+  type: 'SELF_MANAGED'
+  certificate: string
+  /** Never shown. */
+  privateKey: string
+  selfManaged: { certificate: string }
+  subjectAlternativeNames: string[]
+  expireTime: string
+}
+
+export interface GlobalForwardingRule extends Named {
+  IPAddress: string
+  IPProtocol: string
+  portRange: string
+  /** A target proxy. */
+  target: string
+  loadBalancingScheme: string
+  networkTier: string
+  labels: Record<string, string>
 }
 
 export interface Operation extends Named {
@@ -193,6 +264,13 @@ export interface ComputeState {
   healthChecks: Record<string, HealthCheck>
   backendServices: Record<string, BackendService>
   forwardingRules: Record<string, ForwardingRule>
+  httpBackendServices: Record<string, HttpBackendService>
+  networkEndpointGroups: Record<string, EndpointGroup>
+  urlMaps: Record<string, UrlMapResource>
+  targetHttpProxies: Record<string, TargetProxy>
+  targetHttpsProxies: Record<string, TargetProxy>
+  sslCertificates: Record<string, SslCertificate>
+  globalForwardingRules: Record<string, GlobalForwardingRule>
   operations: Record<string, Operation>
 }
 
@@ -208,6 +286,13 @@ export function emptyState(): ComputeState {
     healthChecks: {},
     backendServices: {},
     forwardingRules: {},
+    httpBackendServices: {},
+    networkEndpointGroups: {},
+    urlMaps: {},
+    targetHttpProxies: {},
+    targetHttpsProxies: {},
+    sslCertificates: {},
+    globalForwardingRules: {},
     operations: {},
   }
 }

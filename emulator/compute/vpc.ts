@@ -16,6 +16,8 @@ export interface Vpc {
   /** A VM is gone: so is everything it registered. */
   dropOwner(owner: string): void
   routes(): { owner: string; address: string; to: string }[]
+  /** Calls `listener` after each change of a route. */
+  onChange(listener: () => void): void
   /** PUT and DELETE /vpc/routes, GET /vpc/route?address=…, GET /vpc/routes. */
   app: Hono
 }
@@ -29,12 +31,29 @@ export function createRoutedVpc(prober: string): Vpc {
   }
 }
 
+/** Where a pod's port can be reached from this process; undefined: nobody listens there. */
+export type EndpointAddress = (
+  ip: string,
+  port: number,
+) => { host: string; port: number } | undefined
+
+export function endpointAddress(vpc: Pick<Vpc, 'lookup'>): EndpointAddress {
+  return (ip, port) => {
+    const [host, to] = (vpc.lookup(`${ip}:${port}/tcp`) ?? '').split(':')
+    return host && to ? { host, port: Number(to) } : undefined
+  }
+}
+
 const ADDRESS = /^(?:[\d.]+>)?[\d.]+:\d+\/(?:tcp|udp)$/
 const TARGET = /^[^:\s]+:\d+$/
 const BODY_MAX = 64 * 1024
 
 export function createVpc(): Vpc {
   const routes = new Map<string, { owner: string; to: string }>()
+  const listeners: (() => void)[] = []
+  const changed = (): void => {
+    for (const listener of listeners) listener()
+  }
   const app = new Hono()
 
   const vpc: Vpc = {
@@ -42,14 +61,18 @@ export function createVpc(): Vpc {
     lookup: (address) => routes.get(address)?.to,
     register({ owner, address, to }) {
       routes.set(address, { owner, to })
+      changed()
     },
     remove(owner, address) {
       // An address that another VM has taken over meanwhile is no longer this one's to remove.
       if (routes.get(address)?.owner === owner) routes.delete(address)
+      changed()
     },
     dropOwner(owner) {
       for (const [address, route] of routes) if (route.owner === owner) routes.delete(address)
+      changed()
     },
+    onChange: (listener) => void listeners.push(listener),
     routes: () => [...routes].map(([address, route]) => ({ address, ...route })),
   }
 

@@ -12,6 +12,15 @@ import type { RegionHealthChecksClient } from '@google-cloud/compute/build/src/v
 import type { RegionOperationsClient } from '@google-cloud/compute/build/src/v1/region_operations_client.js'
 import type { RegionsClient } from '@google-cloud/compute/build/src/v1/regions_client.js'
 import type { ZoneOperationsClient } from '@google-cloud/compute/build/src/v1/zone_operations_client.js'
+import type { NetworkEndpointGroupsClient } from '@google-cloud/compute/build/src/v1/network_endpoint_groups_client.js'
+import type { GlobalAddressesClient } from '@google-cloud/compute/build/src/v1/global_addresses_client.js'
+import type { GlobalForwardingRulesClient } from '@google-cloud/compute/build/src/v1/global_forwarding_rules_client.js'
+import type { HealthChecksClient } from '@google-cloud/compute/build/src/v1/health_checks_client.js'
+import type { TargetHttpProxiesClient } from '@google-cloud/compute/build/src/v1/target_http_proxies_client.js'
+import type { BackendServicesClient } from '@google-cloud/compute/build/src/v1/backend_services_client.js'
+import type { TargetHttpsProxiesClient } from '@google-cloud/compute/build/src/v1/target_https_proxies_client.js'
+import type { SslCertificatesClient } from '@google-cloud/compute/build/src/v1/ssl_certificates_client.js'
+import type { UrlMapsClient } from '@google-cloud/compute/build/src/v1/url_maps_client.js'
 
 /** A client is bound when it is made; the first use of each loads it. */
 export interface ComputeClients {
@@ -26,6 +35,15 @@ export interface ComputeClients {
   regions: () => Promise<RegionsClient>
   templates: () => Promise<InstanceTemplatesClient>
   zoneOperations: () => Promise<ZoneOperationsClient>
+  endpointGroups: () => Promise<NetworkEndpointGroupsClient>
+  globalAddresses: () => Promise<GlobalAddressesClient>
+  globalForwardingRules: () => Promise<GlobalForwardingRulesClient>
+  globalHealthChecks: () => Promise<HealthChecksClient>
+  httpProxies: () => Promise<TargetHttpProxiesClient>
+  httpServices: () => Promise<BackendServicesClient>
+  httpsProxies: () => Promise<TargetHttpsProxiesClient>
+  sslCertificates: () => Promise<SslCertificatesClient>
+  urlMaps: () => Promise<UrlMapsClient>
   /** Closes those that were made. */
   close(): Promise<void>
 }
@@ -103,6 +121,51 @@ export function createComputeClients(options: ClientOptions): ComputeClients {
       const { ZoneOperationsClient } =
         await import('@google-cloud/compute/build/src/v1/zone_operations_client.js')
       return new ZoneOperationsClient(options)
+    }),
+    endpointGroups: once(async () => {
+      const { NetworkEndpointGroupsClient } =
+        await import('@google-cloud/compute/build/src/v1/network_endpoint_groups_client.js')
+      return new NetworkEndpointGroupsClient(options)
+    }),
+    globalAddresses: once(async () => {
+      const { GlobalAddressesClient } =
+        await import('@google-cloud/compute/build/src/v1/global_addresses_client.js')
+      return new GlobalAddressesClient(options)
+    }),
+    globalForwardingRules: once(async () => {
+      const { GlobalForwardingRulesClient } =
+        await import('@google-cloud/compute/build/src/v1/global_forwarding_rules_client.js')
+      return new GlobalForwardingRulesClient(options)
+    }),
+    globalHealthChecks: once(async () => {
+      const { HealthChecksClient } =
+        await import('@google-cloud/compute/build/src/v1/health_checks_client.js')
+      return new HealthChecksClient(options)
+    }),
+    httpProxies: once(async () => {
+      const { TargetHttpProxiesClient } =
+        await import('@google-cloud/compute/build/src/v1/target_http_proxies_client.js')
+      return new TargetHttpProxiesClient(options)
+    }),
+    httpServices: once(async () => {
+      const { BackendServicesClient } =
+        await import('@google-cloud/compute/build/src/v1/backend_services_client.js')
+      return new BackendServicesClient(options)
+    }),
+    httpsProxies: once(async () => {
+      const { TargetHttpsProxiesClient } =
+        await import('@google-cloud/compute/build/src/v1/target_https_proxies_client.js')
+      return new TargetHttpsProxiesClient(options)
+    }),
+    sslCertificates: once(async () => {
+      const { SslCertificatesClient } =
+        await import('@google-cloud/compute/build/src/v1/ssl_certificates_client.js')
+      return new SslCertificatesClient(options)
+    }),
+    urlMaps: once(async () => {
+      const { UrlMapsClient } =
+        await import('@google-cloud/compute/build/src/v1/url_maps_client.js')
+      return new UrlMapsClient(options)
     }),
     async close() {
       await Promise.all(made.splice(0).map((client) => client.close()))

@@ -13,6 +13,11 @@ import { createMemoryMachines, type MemoryMachines } from '#emulator/compute/mem
 import { createVpc, type Vpc } from '#emulator/compute/vpc.ts'
 import { serve } from '#emulator/serve.ts'
 import { createGoogleCompute, type GoogleCompute } from '#functions/adapters/google-compute.ts'
+import type { ComputeConnection } from '#functions/adapters/compute-connection.ts'
+import {
+  createGoogleHttpBalancers,
+  type GoogleHttpBalancers,
+} from '#functions/adapters/google-http-balancers.ts'
 import { createSystemClock } from '#functions/adapters/system-clock.ts'
 
 export const PROJECT = 'demo-wherry'
@@ -50,6 +55,7 @@ export async function openComputeEmulator(
 
 export interface GoogleComputeAt {
   compute: GoogleCompute
+  balancers: GoogleHttpBalancers
   url: string
   /** What every client of Google's library takes. */
   clientOptions: ReturnType<typeof clientOptions>
@@ -67,15 +73,17 @@ export async function openGoogleCompute(): Promise<GoogleComputeAt> {
   }
   const server = await serve(app, { host: '127.0.0.1', port: 0 })
   const { port, url } = server
-  const compute = createGoogleCompute({
+  const connection: ComputeConnection = {
     project: PROJECT,
-    region: 'us-east1',
     clock: createSystemClock(),
     endpoint: { host: '127.0.0.1', port, protocol: 'http' },
     authClient: new PassThroughClient(),
-  })
+  }
+  const compute = createGoogleCompute({ ...connection, region: 'us-east1' })
+  const balancers = createGoogleHttpBalancers(connection)
   return {
     compute,
+    balancers,
     url,
     clientOptions: clientOptions(port),
     use: (emulator) => {
@@ -83,6 +91,7 @@ export async function openGoogleCompute(): Promise<GoogleComputeAt> {
     },
     async close() {
       await compute.close()
+      await balancers.close()
       await server.close(0)
     },
   }
