@@ -3,7 +3,9 @@
 
 import { join } from 'node:path'
 import { PassThroughClient } from 'google-auth-library'
+import type { ComputeConnection } from '#functions/adapters/compute-connection.ts'
 import { createGoogleCompute } from '#functions/adapters/google-compute.ts'
+import { createGoogleHttpBalancers } from '#functions/adapters/google-http-balancers.ts'
 import { createSystemClock } from '#functions/adapters/system-clock.ts'
 import { createUpgrade } from '#functions/api/exec-upgrade.ts'
 import { createLiveViews } from '#functions/cluster/create-live-views.ts'
@@ -71,6 +73,8 @@ const REGION = 'us-east1'
 /** A person waits for the API: better a 503 that says when to come again. */
 const API_DEADLINE_MS = 4000
 /** The shortest interval that Google's health checks allow. */
+/** The emulated balancer knows at once; requests under way have this long. */
+const PROPAGATION_SECONDS = 1
 const HEALTH_CHECK_SECONDS = 1
 const AUDIENCE = 'https://wherry.local'
 const FIRST_CLUSTER_PORT = 16_443
@@ -170,17 +174,20 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
   })
   ends.add(() => cloud.stop())
   parts.compute = () => cloud.compute.save()
-  const compute = createGoogleCompute({
+  const connection: ComputeConnection = {
     project: PROJECT,
-    region: REGION,
     clock,
     endpoint: { host: '127.0.0.1', port: cloud.port, protocol: 'http' },
     authClient: new PassThroughClient(),
-  })
+  }
+  const compute = createGoogleCompute({ ...connection, region: REGION })
   ends.add(() => compute.close())
+  const httpBalancers = createGoogleHttpBalancers(connection)
+  ends.add(() => httpBalancers.close())
   const timers = createProcessTimers({ clock, bus: backend.bus })
   ends.add(() => timers.close())
-  const ports: Ports = { store: backend.store, bus: backend.bus, timers, compute, clock, log }
+  const { store, bus } = backend
+  const ports: Ports = { store, bus, timers, compute, httpBalancers, clock, log }
   const endpoints = openApi({ ports, views, backend, cloud, authority, identity, home, adminToken })
   ends.add(() => endpoints.close())
   const github = createLocalGithub({
@@ -310,6 +317,7 @@ function functionsOf(
     cloud: composeCloud(ports, {
       region: REGION,
       healthCheckIntervalSeconds: HEALTH_CHECK_SECONDS,
+      propagationSeconds: PROPAGATION_SECONDS,
       apiUrl: (cluster: string) => endpoints.vmUrlOf(cluster) ?? '',
       apiCa: () => authority.certificatePem,
       audience: AUDIENCE,

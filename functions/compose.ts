@@ -5,6 +5,7 @@ import type { Hono } from 'hono'
 import type { Bus, Message } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Compute } from '#shared/ports/compute.ts'
+import type { HttpBalancers } from '#shared/ports/http-balancers.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { Timers } from '#shared/ports/timers.ts'
 import type { Store } from '#shared/ports/store.ts'
@@ -25,12 +26,16 @@ export interface Ports {
   bus: Bus
   timers: Timers
   compute: Compute
+  httpBalancers: HttpBalancers
   clock: Clock
   log: Log
 }
 
-/** What every function needs. Compute Engine is the cloud function's alone. */
-type Basics = Omit<Ports, 'compute' | 'timers'>
+/** Compute Engine is the cloud function's alone. */
+export type CloudPorts = 'compute' | 'httpBalancers'
+
+/** What every function needs. */
+type Basics = Omit<Ports, CloudPorts | 'timers'>
 
 /** What the api function needs beside the ports; its views also serve the GKE API. */
 export type ApiOptions = Pick<
@@ -47,7 +52,7 @@ export function composeApi(ports: Basics, options: ApiOptions): Hono {
 
 // Each of the other functions keeps views of its own, as separate instances do in the cloud.
 
-export function composeReconcile(ports: Omit<Ports, 'compute'>): OnMessage {
+export function composeReconcile(ports: Omit<Ports, CloudPorts>): OnMessage {
   const reconcile = createReconcile({ ...ports, views: createLiveViews(ports) })
   return (message) => forCluster(message, (cluster) => reconcile.handle(cluster))
 }
@@ -59,7 +64,7 @@ export function composeCloud(ports: Ports, config: CloudConfig): OnMessage {
 
 /** Where no agent can be reached, the last words that the control plane keeps are shown. */
 export function composeDeploys(
-  ports: Omit<Ports, 'compute'>,
+  ports: Omit<Ports, CloudPorts>,
   options: Pick<DeploysDeps, 'githubUrl' | 'urlOfAddress'> & {
     agentEndpoint?: (views: LiveViews) => ApiDeps['agentEndpoint']
   },
@@ -87,7 +92,7 @@ export function composeSignals(ports: Basics): OnMessage {
 }
 
 /** Called once a minute by Cloud Scheduler. */
-export function composeSweep(ports: Omit<Ports, 'compute'>): () => Promise<void> {
+export function composeSweep(ports: Omit<Ports, CloudPorts>): () => Promise<void> {
   const sweep = createSweep({ ...ports, views: createLiveViews(ports) })
   return () => sweep.run()
 }

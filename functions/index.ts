@@ -10,6 +10,7 @@ import { createCloudTasksTimers } from './adapters/cloud-tasks-timers.ts'
 import { createComputeProbe } from './adapters/compute-probe.ts'
 import { createFirestoreStore } from './adapters/firestore-store.ts'
 import { createGoogleCompute } from './adapters/google-compute.ts'
+import { createGoogleHttpBalancers } from './adapters/google-http-balancers.ts'
 import { createGoogleIdentity } from './adapters/google-identity.ts'
 import { createPushIdentity } from './adapters/google-push-identity.ts'
 import { openFirestore } from './adapters/open-firestore.ts'
@@ -25,6 +26,7 @@ import {
   composeReconcile,
   composeSignals,
   composeSweep,
+  type CloudPorts,
   type OnMessage,
   type Ports,
 } from './compose.ts'
@@ -36,7 +38,10 @@ import {
   type PushResponse,
 } from './push-function.ts'
 
-type Basics = Omit<Ports, 'compute' | 'timers' | 'bus'> & { bus: PubsubBus }
+type Basics = Omit<Ports, CloudPorts | 'timers' | 'bus'> & { bus: PubsubBus }
+
+/** Google's front ends learn of a detached endpoint within seconds of the call. */
+const PROPAGATION_SECONDS = 10
 
 interface Api {
   listen: ReturnType<typeof getRequestListener>
@@ -158,7 +163,12 @@ function openCloud(): PushFunction {
       tags: ['wherry-node'],
     },
   })
-  const ports = { ...basics, ...openTimers(env), compute }
+  const httpBalancers = createGoogleHttpBalancers({
+    project,
+    clock: basics.clock,
+    network: `global/networks/${env.WHERRY_NETWORK}`,
+  })
+  const ports = { ...basics, ...openTimers(env), compute, httpBalancers }
   const handle = composeCloud(ports, {
     region,
     apiUrl: (cluster) => `${apiUrl}${clusterPath(cluster)}`,
@@ -166,6 +176,7 @@ function openCloud(): PushFunction {
     audience: apiUrl,
     pubsubProject: project,
     healthCheckIntervalSeconds: Number(env.WHERRY_HEALTH_CHECK_SECONDS),
+    propagationSeconds: PROPAGATION_SECONDS,
   })
   return onPush(ports, env, handle)
 }

@@ -142,7 +142,7 @@ describe('a pod ends', () => {
   test('all are stopped at once with its grace, and what stops is not stopped twice', () => {
     const record = recordOf({ containers: [container('a'), container('b')] })
     for (const name of ['a', 'b']) set(record, name, { step: 'running' })
-    record.leaving = { graceSeconds: 7 }
+    record.leaving = { graceSeconds: 7, since: NOW, isDraining: false }
     expect(planPod(record, NOW).actions).toEqual([
       { do: 'stop', container: 'a', graceSeconds: 7, why: '' },
       { do: 'stop', container: 'b', graceSeconds: 7, why: '' },
@@ -160,7 +160,7 @@ describe('a pod ends', () => {
       initContainers: [container('s1', sidecar), container('s2', sidecar)],
     })
     for (const name of ['s1', 's2', 'web']) set(record, name, { step: 'running', isStarted: true })
-    record.leaving = { graceSeconds: 1 }
+    record.leaving = { graceSeconds: 1, since: NOW, isDraining: false }
     expect(actions(record)).toEqual(['stop web'])
     set(record, 'web', { step: 'exited', exit: exit(0) })
     expect(actions(record)).toEqual(['stop s2'])
@@ -170,7 +170,7 @@ describe('a pod ends', () => {
 
   test('one that never began ends at once; one being set up first gets there', () => {
     const record = recordOf()
-    record.leaving = { graceSeconds: 30 }
+    record.leaving = { graceSeconds: 30, since: NOW, isDraining: false }
     expect(actions(record)).toEqual(['finish'])
     record.setUp = 'busy'
     expect(actions(record)).toEqual([])
@@ -231,5 +231,37 @@ describe('a pod that an earlier boot has run', () => {
 
   test('has failed when nothing may restart it', () => {
     expect(actions({ ...newPodRecord(status('Never'), NOW), setUp: 'yes' })).toEqual(['finish'])
+  })
+})
+
+describe('a pod behind a balancer that is told to leave', () => {
+  const leaving = (isDraining: boolean, drained?: string): PodRecord => {
+    const record = set(recordOf(), 'web', { step: 'running' })
+    record.leaving = { graceSeconds: 30, since: NOW, isDraining }
+    if (drained) record.pod.metadata.annotations = { 'wherry.dev/drained': drained }
+    return record
+  }
+  const at = (ms: number): string => new Date(NOW + ms).toISOString()
+
+  test('serves until the balancer has let it go', () => {
+    expect(planPod(leaving(true), NOW)).toEqual({ actions: [], wakeAt: NOW + 15_000 })
+    expect(planPod(leaving(false, at(2000)), NOW)).toEqual({ actions: [], wakeAt: NOW + 2000 })
+    expect(actions(leaving(false, at(2000)), NOW + 2000)).toEqual(['stop web'])
+    expect(actions(leaving(false))).toEqual(['stop web'])
+  })
+
+  test('waits for at most half of its grace period, and has the rest to end', () => {
+    expect(planPod(leaving(true), NOW + 15_000).actions).toMatchObject([
+      { do: 'stop', container: 'web', graceSeconds: 15 },
+    ])
+    expect(actions(leaving(false, at(60_000)), NOW + 15_000)).toEqual(['stop web'])
+  })
+
+  test('does not wait when it is killed, or has nothing that serves', () => {
+    const killed = leaving(true)
+    killed.leaving = { graceSeconds: 0, since: NOW, isDraining: true }
+    expect(planPod(killed, NOW).actions).toMatchObject([{ do: 'stop', graceSeconds: 0 }])
+    const dead = set(leaving(true), 'web', { step: 'exited', exit: exit(1) })
+    expect(actions(dead)).toEqual(['finish'])
   })
 })

@@ -1,9 +1,11 @@
 // What to do next for one pod: a pure function of its record and the time, asked again after every
 // event. The order of things is kubelet's (computePodActions); the worker carries it out.
 
+import { DRAINED_ANNOTATION } from '#shared/ingress/draining.ts'
+import { parseTime } from '#shared/time.ts'
 import { nextTryAt } from './back-off.ts'
 import { isAlive } from './record.ts'
-import type { ContainerRecord, PodRecord } from './record.ts'
+import type { ContainerRecord, Leaving, PodRecord } from './record.ts'
 
 export type Action =
   /** Give it an address and its volumes. */
@@ -27,7 +29,7 @@ const DEFAULT_GRACE_SECONDS = 30
 /** The next steps of a pod. Steps that are under way are not asked for again. */
 export function planPod(record: PodRecord, now: number): Plan {
   if (record.isFinished) return { actions: [] }
-  if (record.leaving) return planEnd(record, record.leaving.graceSeconds, '')
+  if (record.leaving) return planLeaving(record, record.leaving, now)
   if (record.failed) return planEnd(record, graceOf(record), '')
   const deadline = deadlineOf(record)
   if (deadline !== undefined && deadline <= now && !isComplete(record)) {
@@ -106,6 +108,21 @@ function dueAt(container: ContainerRecord, at: number, now: number): Plan {
   return at <= now
     ? { actions: [{ do: 'start', container: container.name }] }
     : { actions: [], wakeAt: at }
+}
+
+/**
+ * A pod that gets requests through a balancer goes on serving until that has let it go, for at most half
+ * of its grace period, which begins when it was told to leave.
+ */
+function planLeaving(record: PodRecord, leaving: Leaving, now: number): Plan {
+  const { graceSeconds, since, isDraining } = leaving
+  const latest = since + (graceSeconds * 1000) / 2
+  const drained = parseTime(record.pod.metadata.annotations?.[DRAINED_ANNOTATION])
+  const until = isDraining ? latest : Math.min(latest, drained ?? now)
+  const isServing = record.containers.some(({ step }) => step === 'running')
+  if (isServing && until > now) return { actions: [], wakeAt: until }
+  const spent = Math.floor((now - since) / 1000)
+  return planEnd(record, graceSeconds === 0 ? 0 : Math.max(1, graceSeconds - spent), '')
 }
 
 /**

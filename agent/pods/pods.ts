@@ -48,7 +48,8 @@ export class Pods {
       if (worker.record.isFinished) await this.#dispose(uid, worker)
       else worker.leave()
     }
-    for (const [uid, pod] of wanted) this.#applyPod(uid, pod)
+    const draining = new Set(desired.draining)
+    for (const [uid, pod] of wanted) this.#applyPod(uid, pod, draining.has(uid))
     const versions = [...desired.configMaps, ...desired.secrets].map(versionOf).join(' ')
     if (versions === this.#versions) return
     this.#versions = versions
@@ -86,10 +87,10 @@ export class Pods {
     await Promise.all(this.all().map((worker) => worker.shutDown(graceSeconds)))
   }
 
-  #applyPod(uid: string, pod: Pod): void {
+  #applyPod(uid: string, pod: Pod, isDraining: boolean): void {
     const worker = this.#workers.get(uid)
     if (worker) {
-      worker.update(pod)
+      worker.update(pod, isDraining)
       return
     }
     if (this.#isGoneTold(uid)) return

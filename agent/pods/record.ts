@@ -41,6 +41,14 @@ export interface ContainerRecord {
   condemned: { graceSeconds: number; why: string } | undefined
 }
 
+export interface Leaving {
+  graceSeconds: number
+  /** When it was told to (ms). */
+  since: number
+  /** A balancer still sends it requests. */
+  isDraining: boolean
+}
+
 export interface PodRecord {
   pod: Pod
   /** When the agent first saw it (ms). */
@@ -52,7 +60,7 @@ export interface PodRecord {
   /** Init containers and sidecars in the order of the spec, then the others. */
   readonly containers: ContainerRecord[]
   /** It shall stop: deleted, or not this node's any more. */
-  leaving: { graceSeconds: number } | undefined
+  leaving: Leaving | undefined
   /** It ended for a reason that no container gave (its deadline, a refusal of the node). */
   failed: { reason: string; message: string } | undefined
   /** Everything has stopped for good and its resources are given back. */

@@ -60,12 +60,13 @@ export class PodWorker {
     }
   }
 
-  /** The pod as it is wanted now. */
-  update(pod: Pod): void {
+  /** The pod as it is wanted now; `isDraining`: it leaves, and a balancer still sends it requests. */
+  update(pod: Pod, isDraining = false): void {
     const before = this.record.pod
     this.record.pod = pod
     if (pod.metadata.deletionTimestamp) {
       this.#leave(pod.metadata.deletionGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS)
+      if (this.record.leaving) this.record.leaving.isDraining = isDraining
     } else if (before !== pod) this.#restartChanged(before)
     this.#next()
   }
@@ -141,7 +142,8 @@ export class PodWorker {
     const { record } = this
     const isShorter = record.leaving !== undefined && record.leaving.graceSeconds > graceSeconds
     if (record.leaving && !isShorter) return
-    record.leaving = { graceSeconds }
+    const since = record.leaving?.since ?? this.#node.now()
+    record.leaving = { graceSeconds, since, isDraining: false }
     if (isShorter) this.#containers.hurry(graceSeconds)
   }
 

@@ -23,8 +23,8 @@ export function listEndpoints(
   healthStatus: 'SHOW' | 'SKIP',
 ): Promise<Found[]> {
   return calls.read(`listNetworkEndpoints of ${backend}`, async (options) => {
-    const groups = await clients.endpointGroups()
-    const [found] = await groups.listNetworkEndpoints(
+    const endpointGroups = await clients.endpointGroups()
+    const [found] = await endpointGroups.listNetworkEndpoints(
       {
         project,
         zone,
@@ -108,7 +108,7 @@ async function change(
   endpoints: readonly HttpEndpoint[],
   verb: 'attachNetworkEndpoints' | 'detachNetworkEndpoints',
 ): Promise<void> {
-  const groups = await clients.endpointGroups()
+  const endpointGroups = await clients.endpointGroups()
   for (let from = 0; from < endpoints.length; from += BATCH_MAX) {
     const networkEndpoints = endpoints
       .slice(from, from + BATCH_MAX)
@@ -116,7 +116,7 @@ async function change(
     const about = { project, zone, networkEndpointGroup: backend }
     await calls.change(`${verb} of ${backend}`, (requestId, options) =>
       verb === 'attachNetworkEndpoints'
-        ? groups.attachNetworkEndpoints(
+        ? endpointGroups.attachNetworkEndpoints(
             {
               ...about,
               requestId,
@@ -124,7 +124,7 @@ async function change(
             },
             options,
           )
-        : groups.detachNetworkEndpoints(
+        : endpointGroups.detachNetworkEndpoints(
             {
               ...about,
               requestId,

@@ -65,11 +65,11 @@ export async function ensureCertificates(
   for (const { name, certificate, privateKey } of https?.certificates ?? []) {
     try {
       if (!present.certificates.includes(name)) {
-        const client = await clients.sslCertificates()
+        const sslCertificates = await clients.sslCertificates()
         const sslCertificateResource = { name, certificate, privateKey }
         await unlessThere(() =>
           calls.change(`insert sslCertificates/${name}`, (requestId, options) =>
-            client.insert({ project, requestId, sslCertificateResource }, options),
+            sslCertificates.insert({ project, requestId, sslCertificateResource }, options),
           ),
         )
       }
@@ -158,17 +158,17 @@ async function ensureMap(
   names: PortNames,
   map: HttpUrlMap,
 ): Promise<void> {
-  const maps = await clients.urlMaps()
+  const urlMaps = await clients.urlMaps()
   const link = (service: string): string => `projects/${project}/global/backendServices/${service}`
   const wanted = urlMapOf(names.map, map, nobodyOf(spec.name), link)
   const present = await calls.find(`get urlMaps/${names.map}`, async (options) => {
-    const [found] = await maps.get({ project, urlMap: names.map }, options)
+    const [found] = await urlMaps.get({ project, urlMap: names.map }, options)
     return found
   })
   if (!present) {
     await unlessThere(() =>
       calls.change(`insert urlMaps/${names.map}`, (requestId, options) =>
-        maps.insert({ project, requestId, urlMapResource: wanted }, options),
+        urlMaps.insert({ project, requestId, urlMapResource: wanted }, options),
       ),
     )
     return
@@ -176,7 +176,7 @@ async function ensureMap(
   if (isEqual(essenceOf(present), essenceOf(wanted))) return
   const urlMapResource = { ...wanted, fingerprint: present.fingerprint ?? null }
   await calls.change(`update urlMaps/${names.map}`, (requestId, options) =>
-    maps.update({ project, urlMap: names.map, requestId, urlMapResource }, options),
+    urlMaps.update({ project, urlMap: names.map, requestId, urlMapResource }, options),
   )
 }
 
@@ -201,11 +201,11 @@ async function ensureHttpProxy(
   { project, calls, clients }: HttpContext,
   { proxy, map }: PortNames,
 ): Promise<void> {
-  const proxies = await clients.httpProxies()
+  const httpProxies = await clients.httpProxies()
   const urlMap = `projects/${project}/global/urlMaps/${map}`
   await unlessThere(() =>
     calls.change(`insert targetHttpProxies/${proxy}`, (requestId, options) =>
-      proxies.insert(
+      httpProxies.insert(
         { project, requestId, targetHttpProxyResource: { name: proxy, urlMap } },
         options,
       ),
@@ -218,19 +218,19 @@ async function ensureHttpsProxy(
   { proxy, map }: PortNames,
   certificates: readonly string[],
 ): Promise<void> {
-  const proxies = await clients.httpsProxies()
+  const httpsProxies = await clients.httpsProxies()
   const urlMap = `projects/${project}/global/urlMaps/${map}`
   const sslCertificates = certificates.map(
     (name) => `projects/${project}/global/sslCertificates/${name}`,
   )
   const present = await calls.find(`get targetHttpsProxies/${proxy}`, async (options) => {
-    const [found] = await proxies.get({ project, targetHttpsProxy: proxy }, options)
+    const [found] = await httpsProxies.get({ project, targetHttpsProxy: proxy }, options)
     return found
   })
   if (!present) {
     await unlessThere(() =>
       calls.change(`insert targetHttpsProxies/${proxy}`, (requestId, options) =>
-        proxies.insert(
+        httpsProxies.insert(
           {
             project,
             requestId,
@@ -244,7 +244,7 @@ async function ensureHttpsProxy(
   }
   if (isEqual((present.sslCertificates ?? []).map(lastPart), certificates)) return
   await calls.change(`setSslCertificates of targetHttpsProxies/${proxy}`, (requestId, options) =>
-    proxies.setSslCertificates(
+    httpsProxies.setSslCertificates(
       {
         project,
         targetHttpsProxy: proxy,
@@ -261,24 +261,24 @@ async function deletePort(context: HttpContext, names: PortNames): Promise<void>
   const { project, calls, clients } = context
   await deleteRule(context, names.rule)
   if (names.port === '443') {
-    const proxies = await clients.httpsProxies()
+    const httpsProxies = await clients.httpsProxies()
     await unlessGone(() =>
       calls.change(`delete targetHttpsProxies/${names.proxy}`, (requestId, options) =>
-        proxies.delete({ project, targetHttpsProxy: names.proxy, requestId }, options),
+        httpsProxies.delete({ project, targetHttpsProxy: names.proxy, requestId }, options),
       ),
     )
   } else {
-    const proxies = await clients.httpProxies()
+    const httpProxies = await clients.httpProxies()
     await unlessGone(() =>
       calls.change(`delete targetHttpProxies/${names.proxy}`, (requestId, options) =>
-        proxies.delete({ project, targetHttpProxy: names.proxy, requestId }, options),
+        httpProxies.delete({ project, targetHttpProxy: names.proxy, requestId }, options),
       ),
     )
   }
-  const maps = await clients.urlMaps()
+  const urlMaps = await clients.urlMaps()
   await unlessGone(() =>
     calls.change(`delete urlMaps/${names.map}`, (requestId, options) =>
-      maps.delete({ project, urlMap: names.map, requestId }, options),
+      urlMaps.delete({ project, urlMap: names.map, requestId }, options),
     ),
   )
 }

@@ -66,9 +66,9 @@ function listGroups(
   filter: string,
 ): Promise<Present['groups']> {
   return calls.read('list networkEndpointGroups', async (options) => {
-    const client = await clients.endpointGroups()
+    const endpointGroups = await clients.endpointGroups()
     const found: Present['groups'] = []
-    const pages = client.aggregatedListAsync(
+    const pages = endpointGroups.aggregatedListAsync(
       { project, filter },
       { ...options, autoPaginate: false },
     )
@@ -111,30 +111,30 @@ export async function deleteParts(
   await each(
     [...present.services.keys()].filter((name) => !kept.has(name)),
     async (name) => {
-      const services = await clients.httpServices()
+      const backendServices = await clients.httpServices()
       await unlessGone(() =>
         calls.change(`delete backendServices/${name}`, (requestId, options) =>
-          services.delete({ project, backendService: name, requestId }, options),
+          backendServices.delete({ project, backendService: name, requestId }, options),
         ),
       )
     },
   )
   const groups = present.groups.filter(({ name, zone }) => !wanted.get(name)?.zones.includes(zone))
   await each(groups, async ({ name, zone }) => {
-    const client = await clients.endpointGroups()
+    const endpointGroups = await clients.endpointGroups()
     await unlessGone(() =>
       calls.change(`delete networkEndpointGroups/${name}`, (requestId, options) =>
-        client.delete({ project, zone, networkEndpointGroup: name, requestId }, options),
+        endpointGroups.delete({ project, zone, networkEndpointGroup: name, requestId }, options),
       ),
     )
   })
   await each(
     [...present.checks.keys()].filter((name) => !wanted.has(name)),
     async (name) => {
-      const checks = await clients.globalHealthChecks()
+      const healthChecks = await clients.globalHealthChecks()
       await unlessGone(() =>
         calls.change(`delete healthChecks/${name}`, (requestId, options) =>
-          checks.delete({ project, healthCheck: name, requestId }, options),
+          healthChecks.delete({ project, healthCheck: name, requestId }, options),
         ),
       )
     },
@@ -142,10 +142,10 @@ export async function deleteParts(
   await each(
     present.certificates.filter((name) => !certificates.includes(name)),
     async (name) => {
-      const client = await clients.sslCertificates()
+      const sslCertificates = await clients.sslCertificates()
       await unlessGone(() =>
         calls.change(`delete sslCertificates/${name}`, (requestId, options) =>
-          client.delete({ project, sslCertificate: name, requestId }, options),
+          sslCertificates.delete({ project, sslCertificate: name, requestId }, options),
         ),
       )
     },
@@ -164,7 +164,7 @@ async function ensureBackend(
     (zone) => !present.groups.some((group) => group.name === name && group.zone === zone),
   )
   for (const zone of missing) {
-    const groups = await clients.endpointGroups()
+    const endpointGroups = await clients.endpointGroups()
     const networkEndpointGroupResource = {
       name,
       networkEndpointType: 'GCE_VM_IP_PORT',
@@ -172,7 +172,7 @@ async function ensureBackend(
     }
     await unlessThere(() =>
       calls.change(`insert networkEndpointGroups/${name}`, (requestId, options) =>
-        groups.insert({ project, zone, requestId, networkEndpointGroupResource }, options),
+        endpointGroups.insert({ project, zone, requestId, networkEndpointGroupResource }, options),
       ),
     )
   }
@@ -180,10 +180,13 @@ async function ensureBackend(
   const service = present.services.get(name)
   if (!service) return insertService(context, wanted)
   if (isSameService(service, wanted)) return undefined
-  const services = await clients.httpServices()
+  const backendServices = await clients.httpServices()
   const backendServiceResource = { ...wanted, fingerprint: service.fingerprint ?? null }
   return calls.change(`update backendServices/${name}`, (requestId, options) =>
-    services.update({ project, backendService: name, requestId, backendServiceResource }, options),
+    backendServices.update(
+      { project, backendService: name, requestId, backendServiceResource },
+      options,
+    ),
   )
 }
 
@@ -191,10 +194,10 @@ async function insertService(
   { project, calls, clients }: HttpContext,
   backendServiceResource: Service,
 ): Promise<void> {
-  const services = await clients.httpServices()
+  const backendServices = await clients.httpServices()
   await unlessThere(() =>
     calls.change(`insert backendServices/${backendServiceResource.name}`, (requestId, options) =>
-      services.insert({ project, requestId, backendServiceResource }, options),
+      backendServices.insert({ project, requestId, backendServiceResource }, options),
     ),
   )
 }
@@ -251,11 +254,11 @@ async function ensureCheck(
     healthyThreshold: 1,
     unhealthyThreshold: 2,
   }
-  const checks = await clients.globalHealthChecks()
+  const healthChecks = await clients.globalHealthChecks()
   if (!present) {
     await unlessThere(() =>
       calls.change(`insert healthChecks/${name}`, (requestId, options) =>
-        checks.insert({ project, requestId, healthCheckResource }, options),
+        healthChecks.insert({ project, requestId, healthCheckResource }, options),
       ),
     )
     return
@@ -266,7 +269,7 @@ async function ensureCheck(
     present.checkIntervalSec === intervalSeconds
   if (isSame) return
   await calls.change(`update healthChecks/${name}`, (requestId, options) =>
-    checks.update({ project, healthCheck: name, requestId, healthCheckResource }, options),
+    healthChecks.update({ project, healthCheck: name, requestId, healthCheckResource }, options),
   )
 }
 

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { createManualClock, type ManualClock } from '#emulator/adapters/manual-clock.ts'
 import { createMemoryBus, type MemoryBus } from '#emulator/adapters/memory-bus.ts'
 import { createMemoryCompute, type MemoryCompute } from '#emulator/adapters/memory-compute.ts'
+import { createMemoryHttpBalancers } from '#emulator/adapters/memory-http-balancers.ts'
 import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import { createMemoryStore } from '#emulator/adapters/memory-store.ts'
 import { VM_METADATA } from '#shared/api/agent-wire.ts'
@@ -40,6 +41,7 @@ const CONFIG = {
   audience: 'https://wherry',
   pubsubProject: 'demo',
   healthCheckIntervalSeconds: 1,
+  propagationSeconds: 0,
 }
 
 function aPool(spec: Partial<NodePool['spec']> = {}): NodePool {
@@ -100,7 +102,8 @@ function restart(
     wake: async (_, atMs, topic) => void wakes.push({ inMs: atMs - from.clock.now(), topic }),
     close: async () => {},
   }
-  const deps = { ...from, compute: compute ?? from.compute, log, views, timers }
+  const httpBalancers = createMemoryHttpBalancers()
+  const deps = { ...from, compute: compute ?? from.compute, httpBalancers, log, views, timers }
   return { ...from, views, wakes, cloud: createCloud({ ...deps, config: CONFIG }) }
 }
 

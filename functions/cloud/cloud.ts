@@ -8,6 +8,7 @@ import type { Bus } from '#shared/ports/bus.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Compute } from '#shared/ports/compute.ts'
+import type { HttpBalancers } from '#shared/ports/http-balancers.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { Store } from '#shared/ports/store.ts'
 import type { Timers } from '#shared/ports/timers.ts'
@@ -19,6 +20,7 @@ import type { LiveView, LiveViews } from '../cluster/live-view.ts'
 import { readClusterFacts, type CloudConfig } from './config.ts'
 import { drive, type Memo } from './drive.ts'
 import { cloudKeys, intents } from './intents.ts'
+import { newEntryMemo } from './ingresses.ts'
 import { isSettled, results, type Observed } from './observed.ts'
 import { nodePools } from './wishes.ts'
 
@@ -28,6 +30,7 @@ export interface CloudDeps {
   store: Store
   views: LiveViews
   compute: Compute
+  httpBalancers: HttpBalancers
   bus: Bus
   timers: Timers
   clock: Clock
@@ -73,7 +76,7 @@ export function createCloud(deps: CloudDeps): Cloud {
   return {
     handle(cluster) {
       const known: Known = clusters.get(cluster) ?? {
-        memo: { granted: new Map() },
+        memo: { granted: new Map(), entry: newEntryMemo() },
         failures: 0,
         waits: 0,
       }
@@ -98,7 +101,7 @@ async function pass(deps: CloudDeps, cluster: string, known: Known): Promise<voi
   const hasWritten = await commit(deps, live, intents(facts, newToken))
   const reader = live.current
   const observed = await drive(deps, reader, facts, known.memo)
-  const hasLearnt = await commit(deps, live, results(observed))
+  const hasLearnt = await commit(deps, live, results(observed, config))
   if (hasWritten || hasLearnt) await tellReconcile(deps, cluster)
   await askForWakeUp(deps, live, known, observed)
   if (isClusterLeaving(live.current)) await continueTeardown(deps, cluster)
@@ -156,7 +159,10 @@ async function askForWakeUp(
   observed: Observed,
 ): Promise<void> {
   const all = [...observed.pools.values(), ...observed.balancers.values()]
-  const hasFailed = observed.instances === undefined || all.some((one) => 'error' in one)
+  const { entry } = observed
+  const isEntryBad = entry !== undefined && ('error' in entry || 'endpointError' in entry)
+  const hasFailed =
+    isEntryBad || observed.instances === undefined || all.some((one) => 'error' in one)
   const isDone = nodePools(live.current).every((pool) =>
     isSettled(
       pool,

@@ -17,6 +17,8 @@ export interface CloudConfig {
   pubsubProject: string
   /** How often Google probes each VM's agent. */
   healthCheckIntervalSeconds: number
+  /** How long after a call requests may still come to an endpoint that it has detached. */
+  propagationSeconds: number
   /** A new bearer token for a cluster's agents; absent: 32 random bytes. */
   newToken?: () => string
 }

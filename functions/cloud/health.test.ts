@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { createManualClock, type ManualClock } from '#emulator/adapters/manual-clock.ts'
 import { createMemoryBus } from '#emulator/adapters/memory-bus.ts'
 import { createMemoryCompute, type MemoryCompute } from '#emulator/adapters/memory-compute.ts'
+import { createMemoryHttpBalancers } from '#emulator/adapters/memory-http-balancers.ts'
 import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import { createMemoryStore } from '#emulator/adapters/memory-store.ts'
 import type { Node } from '#shared/api/node.ts'
@@ -43,6 +44,7 @@ beforeEach(async () => {
     store,
     views,
     compute,
+    httpBalancers: createMemoryHttpBalancers(),
     clock,
     log,
     bus: createMemoryBus({ clock }),
@@ -57,6 +59,7 @@ beforeEach(async () => {
       audience: '',
       pubsubProject: 'demo',
       healthCheckIntervalSeconds: INTERVAL_SECONDS,
+      propagationSeconds: 0,
     },
   })
   const pool: NodePool = {

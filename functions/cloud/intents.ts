@@ -3,6 +3,7 @@
 
 import { AGENT_TOKEN_SECRET } from '#shared/api/agent-wire.ts'
 import type { Secret } from '#shared/api/config.ts'
+import { INGRESSES, type Ingress } from '#shared/api/ingress.ts'
 import {
   LOAD_BALANCER_FINALIZER,
   NODE_POOL_FINALIZER,
@@ -20,6 +21,7 @@ import {
 } from '#shared/reconcile/outcome.ts'
 import type { Reader } from '#shared/view/reader.ts'
 import type { ClusterFacts } from './config.ts'
+import { drainingPods, entryIngresses, ingressIntent } from './ingresses.ts'
 import { groupName } from './names.ts'
 import {
   balancedServices,
@@ -39,6 +41,10 @@ export function cloudKeys(reader: Reader): Key[] {
     ...balancedServices(reader).map(({ metadata }) =>
       keyOf('services', metadata.namespace, metadata.name),
     ),
+    ...entryIngresses(reader).map(({ metadata }) =>
+      keyOf(INGRESSES, metadata.namespace, metadata.name),
+    ),
+    ...drainingPods(reader).map(({ metadata }) => keyOf('pods', metadata.namespace, metadata.name)),
   ]
 }
 
@@ -49,9 +55,16 @@ export function intents(facts: ClusterFacts, newToken: () => string): Reconciler
     reconcile(reader, key) {
       const object = reader.get(key)
       if (!object) return IN_SYNC
-      return splitKey(key).resource === NODE_POOLS
-        ? poolIntent(reader, object as NodePool, facts, newToken)
-        : serviceIntent(object as Service)
+      switch (splitKey(key).resource) {
+        case NODE_POOLS:
+          return poolIntent(reader, object as NodePool, facts, newToken)
+        case INGRESSES:
+          return ingressIntent(reader, object as Ingress)
+        case 'services':
+          return serviceIntent(object as Service)
+        default:
+          return IN_SYNC
+      }
     },
   }
 }

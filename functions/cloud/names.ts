@@ -7,6 +7,7 @@ import { derivedUid, fnv32 } from '#shared/hash.ts'
 const PART_MAX = 16
 const CLUSTER_DIGITS = 5
 const POOL_DIGITS = 3
+const ENTRY_DIGITS = 8
 
 /** Five hex digits of the cluster's id. */
 export function clusterMark(cluster: string): string {
@@ -33,6 +34,11 @@ export function markIn(name: string): string | undefined {
 export function balancerName(cluster: string, serviceUid: string): string {
   const digits = derivedUid(cluster, serviceUid).replaceAll('-', '')
   return `a${clusterMark(cluster)}${digits.slice(0, 26)}`
+}
+
+/** `k8s1-2e9eafc9`: what the names of everything of a cluster's HTTP balancer begin with, as on GKE. */
+export function entryName(cluster: string): string {
+  return `k8s1-${hex(cluster).slice(0, ENTRY_DIGITS)}`
 }
 
 function hex(text: string): string {

@@ -8,19 +8,22 @@ import {
   type NodePoolStatus,
   type PoolInstance,
 } from '#shared/api/node-pool.ts'
-import type { KubeObject } from '#shared/api/meta.ts'
+import { INGRESSES, type Ingress } from '#shared/api/ingress.ts'
+import type { Pod } from '#shared/api/pod.ts'
 import type { Service } from '#shared/api/service.ts'
 import { isEqual } from '#shared/equal.ts'
 import { splitKey, type Key } from '#shared/key.ts'
 import type { InstanceGroup } from '#shared/ports/compute.ts'
-import { withMeta } from '#shared/reconcile/draft.ts'
 import {
   IN_SYNC,
   type EventDraft,
   type Outcome,
-  type PlannedWrite,
   type Reconciler,
 } from '#shared/reconcile/outcome.ts'
+import type { CloudConfig } from './config.ts'
+import { finalized } from './finalized.ts'
+import { ingressOutcome, podOutcome } from './ingress-results.ts'
+import type { EntryResult } from './ingresses.ts'
 import { isLeaving, NODE_POOLS, wantsBalancer } from './wishes.ts'
 
 /** One thing on Google Cloud after this pass. */
@@ -31,20 +34,29 @@ export interface Observed {
   /** By uid: a result is about one incarnation of the object. */
   pools: Map<string, PoolResult>
   balancers: Map<string, BalancerResult>
+  /** The HTTP balancer; undefined: there is none and none is wanted. */
+  entry: EntryResult | undefined
   /** By pool; undefined when they could not be listed: then nothing is known to be gone. */
   instances: Map<string, PoolInstance[]> | undefined
 }
 
-export function results(observed: Observed): Reconciler {
+export function results(observed: Observed, { propagationSeconds }: CloudConfig): Reconciler {
   return {
     name: 'cloud-results',
     wakes: () => [],
-    reconcile(reader, key) {
+    reconcile(reader, key, now) {
       const object = reader.get(key)
       if (!object) return IN_SYNC
-      return splitKey(key).resource === NODE_POOLS
-        ? poolOutcome(key, object as NodePool, observed)
-        : serviceOutcome(key, object as Service, observed)
+      switch (splitKey(key).resource) {
+        case NODE_POOLS:
+          return poolOutcome(key, object as NodePool, observed)
+        case INGRESSES:
+          return ingressOutcome(reader, key, object as Ingress, observed.entry)
+        case 'pods':
+          return podOutcome(object as Pod, observed.entry, now, propagationSeconds)
+        default:
+          return serviceOutcome(key, object as Service, observed)
+      }
     },
   }
 }
@@ -135,15 +147,6 @@ function serviceOutcome(key: Key, service: Service, observed: Observed): Outcome
     writes: [{ do: 'put', object }],
     events: [say(service, 'Normal', 'EnsuredLoadBalancer', 'Ensured load balancer')],
   }
-}
-
-/** The object without our finalizer: removed when it was waiting for that alone. */
-function finalized(key: Key, object: KubeObject, finalizer: string): PlannedWrite {
-  const { finalizers: all = [], ...rest } = object.metadata
-  const finalizers = all.filter((one) => one !== finalizer)
-  if (rest.deletionTimestamp && finalizers.length === 0) return { do: 'remove', key }
-  if (finalizers.length > 0) return { do: 'put', object: withMeta(object, { finalizers }) }
-  return { do: 'put', object: { ...object, metadata: rest } }
 }
 
 function say(

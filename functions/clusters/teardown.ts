@@ -2,8 +2,10 @@
 // document, then its record. Each step can be repeated; a crash between two is healed by the next call.
 
 import { CLUSTERS, FLEET, type Cluster } from '#shared/api/cluster.ts'
+import { INGRESSES, type Ingress } from '#shared/api/ingress.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import { LOAD_BALANCER_FINALIZER } from '#shared/api/node-pool.ts'
+import { holdsEntry } from '#shared/ingress/classes.ts'
 import { keyOf } from '#shared/key.ts'
 import { TOPICS, type Bus } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
@@ -61,12 +63,23 @@ export function isLeaving(reader: Reader): boolean {
   return reader.get(MARKED_NAMESPACE)?.metadata.annotations?.[LEAVING_ANNOTATION] !== undefined
 }
 
+const RESOURCES = {
+  NodePool: 'nodepools.container.wherry.dev',
+  Ingress: INGRESSES,
+  Service: 'services',
+}
+
+function resourceOf({ kind }: KubeObject): string {
+  return kind === 'NodePool' || kind === 'Ingress' ? RESOURCES[kind] : RESOURCES.Service
+}
+
 /** Objects that stand for something on Google Cloud. */
 function cloudHolders(reader: Reader): KubeObject[] {
   const balanced = reader
     .list('services')
     .filter((service) => service.metadata.finalizers?.includes(LOAD_BALANCER_FINALIZER))
-  return [...reader.list('nodepools.container.wherry.dev'), ...balanced]
+  const routed = (reader.list(INGRESSES) as readonly Ingress[]).filter(holdsEntry)
+  return [...reader.list(RESOURCES.NodePool), ...balanced, ...routed]
 }
 
 async function markLeaving(
@@ -78,11 +91,7 @@ async function markLeaving(
   const writes: Write[] = holding
     .filter((object) => !object.metadata.deletionTimestamp)
     .map((object) => ({
-      key: keyOf(
-        object.kind === 'NodePool' ? 'nodepools.container.wherry.dev' : 'services',
-        object.metadata.namespace,
-        object.metadata.name,
-      ),
+      key: keyOf(resourceOf(object), object.metadata.namespace, object.metadata.name),
       object: { ...object, metadata: { ...object.metadata, deletionTimestamp: now } },
       expect: object.metadata.resourceVersion ?? null,
     }))

@@ -3,6 +3,13 @@
 
 import type { ConfigMap, Secret } from '#shared/api/config.ts'
 import type { EndpointSlice } from '#shared/api/endpoint-slice.ts'
+import { INGRESS_CLASSES } from '#shared/api/ingress-class.ts'
+import {
+  ALLOW_HTTP_ANNOTATION,
+  CLASS_ANNOTATION,
+  INGRESSES,
+  type Ingress,
+} from '#shared/api/ingress.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import { NETWORK_POLICIES } from '#shared/api/network-policy.ts'
 import type { NetworkPolicy } from '#shared/api/network-policy.ts'
@@ -13,10 +20,13 @@ import type { Pod } from '#shared/api/pod.ts'
 import { OWNER_ANNOTATION, REPOSITORIES } from '#shared/api/repository.ts'
 import type { Service } from '#shared/api/service.ts'
 import { isEqual } from '#shared/equal.ts'
-import { splitKey } from '#shared/key.ts'
+import { secretsOf } from '#shared/ingress/certificates.ts'
+import { servicesBehind } from '#shared/ingress/draining.ts'
+import { keyOf, splitKey } from '#shared/key.ts'
 import type { Key } from '#shared/key.ts'
 import { nodesOfNamespace, nodesOfPeer, nodesOfPolicy } from '#shared/network/policy-concerns.ts'
 import type { Change, Revision } from '#shared/ports/store.ts'
+import { SERVICE_NAME_LABEL } from '#shared/reconcile/endpoints/slices.ts'
 import type { Reader } from '#shared/view/reader.ts'
 import { usedBy } from '../api/agent/desired.ts'
 
@@ -45,7 +55,8 @@ export function allConcerns(reader: Reader): Concerns {
   const services = reader.list('services') as readonly Service[]
   const needsCloud =
     reader.list('nodepools.container.wherry.dev').length > 0 ||
-    services.some(({ spec }) => spec.type === 'LoadBalancer')
+    services.some(({ spec }) => spec.type === 'LoadBalancer') ||
+    reader.list(INGRESSES).length > 0
   const nodes = reader.list('nodes').length > 0 ? [EVERY_NODE] : []
   const deploys = reader.list(REPOSITORIES).length > 0
   return { nodes: new Set(nodes), cloud: needsCloud, deploys }
@@ -107,16 +118,26 @@ function addConcerns(concerns: Concerns, change: Change, reader: Reader): void {
     case 'nodes':
       addNode(concerns, key, before as Node | undefined, after as Node | undefined)
       break
+    case INGRESSES:
+      concerns.cloud ||= !isSameIngress(before as Ingress | undefined, after as Ingress | undefined)
+      break
+    case INGRESS_CLASSES:
+      concerns.cloud ||= reader.list(INGRESSES).length > 0
+      break
     case 'configmaps':
     case 'secrets':
+      concerns.cloud ||= isCertificate(reader, key)
       for (const node of nodesThatUse(reader, key, change)) concerns.nodes.add(node)
       break
     case 'services':
       addService(concerns, before as Service | undefined, after as Service | undefined)
+      concerns.cloud ||=
+        !isEqual((before as Service)?.spec, (after as Service)?.spec) && isRouted(reader, key)
       break
     case 'endpointslices.discovery.k8s.io':
       if (!hasSameTargets(before as EndpointSlice, after as EndpointSlice)) {
         concerns.nodes.add(EVERY_NODE)
+        concerns.cloud ||= isRouted(reader, serviceKeyOf((after ?? before) as EndpointSlice))
       }
       break
     case 'nodepools.container.wherry.dev':
@@ -200,6 +221,37 @@ function isSamePool(before: NodePool | undefined, after: NodePool | undefined): 
     isEqual(before.status, after.status) &&
     before.metadata.deletionTimestamp === after.metadata.deletionTimestamp
   )
+}
+
+/** The finalizer, the status and the annotations of results are the cloud function's own. */
+function isSameIngress(before: Ingress | undefined, after: Ingress | undefined): boolean {
+  const annotation = (ingress: Ingress, name: string): string | undefined =>
+    ingress.metadata.annotations?.[name]
+  return (
+    before !== undefined &&
+    after !== undefined &&
+    isEqual(before.spec, after.spec) &&
+    isEqual(before.status, after.status) &&
+    before.metadata.deletionTimestamp === after.metadata.deletionTimestamp &&
+    [CLASS_ANNOTATION, ALLOW_HTTP_ANNOTATION].every(
+      (name) => annotation(before, name) === annotation(after, name),
+    )
+  )
+}
+
+/** True for a Service that an Ingress leads to. */
+function isRouted(reader: Reader, service: Key): boolean {
+  const ingresses = reader.list(INGRESSES) as readonly Ingress[]
+  return ingresses.length > 0 && servicesBehind(ingresses).has(service)
+}
+
+function serviceKeyOf({ metadata }: EndpointSlice): Key {
+  return keyOf('services', metadata.namespace, metadata.labels?.[SERVICE_NAME_LABEL] ?? '')
+}
+
+function isCertificate(reader: Reader, key: Key): boolean {
+  const ingresses = reader.list(INGRESSES) as readonly Ingress[]
+  return ingresses.some((ingress) => secretsOf(ingress).includes(key))
 }
 
 /** The nodes of the pods that read a ConfigMap or Secret whose data changed. */

@@ -19,6 +19,8 @@ export interface DesiredState {
   version: Version
   /** This node's pods, with metadata.deletionTimestamp on those that shall stop. */
   pods: Pod[]
+  /** Uids of leaving pods that a balancer still sends requests to: they go on serving for now. */
+  draining?: string[]
   /** What those pods name in env, envFrom, volumes and imagePullSecrets, and nothing else. */
   configMaps: ConfigMap[]
   secrets: Secret[]

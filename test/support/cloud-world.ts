@@ -9,6 +9,7 @@ import { createLocalJWKSet } from 'jose'
 import { createManualClock } from '#emulator/adapters/manual-clock.ts'
 import { createMemoryBus } from '#emulator/adapters/memory-bus.ts'
 import { createMemoryCompute } from '#emulator/adapters/memory-compute.ts'
+import { createMemoryHttpBalancers } from '#emulator/adapters/memory-http-balancers.ts'
 import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import { createMemoryData, createMemoryStore } from '#emulator/adapters/memory-store.ts'
 import { createProcessTimers } from '#emulator/adapters/process-timers.ts'
@@ -58,6 +59,7 @@ export class CloudWorld {
   readonly clock = createManualClock(1_800_000_000_000)
   readonly data = createMemoryData()
   readonly log = createMemoryLog()
+  readonly httpBalancers = createMemoryHttpBalancers()
   readonly compute = createMemoryCompute({ clock: this.clock, bootMs: BOOT_MS })
   readonly #bus = createMemoryBus({ isManual: true })
   readonly #stores = new Map<FunctionName, CountedStore>()
@@ -245,6 +247,7 @@ export class CloudWorld {
       audience: URL_BASE,
       pubsubProject: PROJECT,
       healthCheckIntervalSeconds: 1,
+      propagationSeconds: 0,
     }
     await this.#deliverTo('cloud', TOPICS.cloud, composeCloud(this.#ports('cloud'), config))
     await this.#deliverTo('signals', TOPICS.signals, composeSignals(this.#ports('signals')))
@@ -270,8 +273,8 @@ export class CloudWorld {
   #ports(name: FunctionName): Ports {
     const store = createMemoryStore({ clock: this.clock, data: this.data })
     this.#stores.set(name, store)
-    const { clock, log, compute } = this
-    return { store, bus: this.#bus, timers: this.#timers, compute, clock, log }
+    const { clock, log, compute, httpBalancers } = this
+    return { store, bus: this.#bus, timers: this.#timers, compute, httpBalancers, clock, log }
   }
 
   async #counted<T>(name: FunctionName, call: () => Promise<T>): Promise<T> {

@@ -8,6 +8,7 @@ import type { KubeObject } from '#shared/api/meta.ts'
 import type { Node } from '#shared/api/node.ts'
 import type { Container, Pod, PodSpec, Volume } from '#shared/api/pod.ts'
 import type { Service } from '#shared/api/service.ts'
+import { undrained } from '#shared/ingress/draining.ts'
 import { policiesFor } from '#shared/network/resolve-policies.ts'
 import { keyOf, type Key } from '#shared/key.ts'
 import type { Reader } from '#shared/view/reader.ts'
@@ -22,10 +23,12 @@ export function desiredState(reader: Reader, node: string): DesiredState {
       .sort()
       .map((key) => reader.get(key))
       .filter((object): object is T => object !== undefined)
+  const draining = undrained(reader, pods).map(({ metadata }) => metadata.uid)
   const own = reader.get(keyOf('nodes', '', node)) as Node | undefined
   return {
     version: reader.version,
     pods: pods.map(withoutManagedFields),
+    ...(draining.length > 0 ? { draining } : {}),
     configMaps: ofResource<ConfigMap>('configmaps').map(withoutManagedFields),
     secrets: ofResource<Secret>('secrets').map(withoutManagedFields),
     services: (reader.list('services') as readonly Service[]).map(withoutManagedFields),

@@ -118,3 +118,19 @@ resource "google_compute_firewall" "load_balancers" {
     ports    = var.service_ports
   }
 }
+
+# The HTTP balancer of Ingresses, and its probes, come from Google's own addresses to the pods' ports.
+# https://cloud.google.com/load-balancing/docs/https#firewall-rules
+resource "google_compute_firewall" "http_balancers" {
+  project       = var.project
+  name          = "wherry-http-balancers"
+  network       = google_compute_network.this.id
+  direction     = "INGRESS"
+  priority      = 1100
+  source_ranges = slice(local.health_checkers, 0, 2)
+  target_tags   = [local.node_tag]
+
+  allow {
+    protocol = "tcp"
+  }
+}
