@@ -159,6 +159,7 @@ const RESOURCE_OF_KIND: Record<string, string> = {
   ConfigMap: 'configmaps',
   Endpoints: 'endpoints',
   EndpointSlice: 'endpointslices.discovery.k8s.io',
+  IngressClass: 'ingressclasses.networking.k8s.io',
   NodePool: 'nodepools.container.wherry.dev',
   PriorityClass: 'priorityclasses.scheduling.k8s.io',
 }
