@@ -28,9 +28,9 @@ export function startHttpLoad(target: HttpLoadTarget, visitors: number): HttpLoa
   const failures: string[] = []
   const bodies = new Map<string, number>()
   let answered = 0
-  let isOver = false
+  const over = new AbortController()
   const visit = async (): Promise<void> => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const answer = await ask(target, agent)
       if ('failure' in answer) failures.push(`${new Date().toISOString()} ${answer.failure}`)
       else {
@@ -45,7 +45,7 @@ export function startHttpLoad(target: HttpLoadTarget, visitors: number): HttpLoa
     failures,
     bodies,
     async stop() {
-      isOver = true
+      over.abort()
       await all
       agent.destroy()
     },

@@ -1,7 +1,7 @@
 // Whatever Ingresses people write, a request goes where Kubernetes' rules say: the plan, as the URL map
 // that Google is given, read as Google reads it, against a plain reading of the Ingresses themselves.
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { choose, type UrlMap } from '#emulator/compute/http-balancer/url-map.ts'
 import { urlMapOf } from '#functions/adapters/compute-url-map.ts'

@@ -13,6 +13,7 @@ import {
   type GoogleComputeAt,
   type OpenComputeEmulator,
 } from '#test/support/compute-emulator.ts'
+import { loopbackPlan } from './address-plan.ts'
 import { eventually } from '#test/support/eventually.ts'
 
 const ZONE = 'us-east1-c'
@@ -29,7 +30,7 @@ interface World extends OpenComputeEmulator {
 }
 
 async function openWorld(): Promise<World> {
-  const open = await openComputeEmulator({ balancerNet: '192.0.2' })
+  const open = await openComputeEmulator({ plan: loopbackPlan('192.0.2') })
   google.use(open.emulator)
   const machineType = `zones/${ZONE}/machineTypes/e2-medium`
   await rest('POST', `zones/${ZONE}/instances`, { name: 'vm-1', machineType })

@@ -17,11 +17,11 @@ import type { Named } from './state.ts'
 
 export interface SimpleResource<T extends Named> {
   /** What the body says. Errors: in Google's words. */
-  read(body: Json, path: string): Omit<T, keyof Named> & Partial<Named>
+  read: (body: Json, path: string) => Omit<T, keyof Named> & Partial<Named>
   /** The path of something that needs it. */
-  userOf(resource: T): string | undefined
+  userOf: (resource: T) => string | undefined
   /** Brings it into force; the operation is done when that is. */
-  changed(): Promise<void>
+  changed: () => Promise<void>
 }
 
 export function addSimpleRoutes<T extends Named>(

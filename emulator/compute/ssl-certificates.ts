@@ -16,7 +16,7 @@ export function addSslCertificateRoutes(app: Hono, ctx: Context): void {
     kind: 'compute#sslCertificate',
     scopeKind: 'global',
     items: ctx.state.sslCertificates,
-    show: ({ privateKey: _, ...shown }) => shown,
+    show: ({ privateKey, ...shown }) => (privateKey ? shown : {}),
   }
   addSimpleRoutes(app, ctx, type, {
     read: readCertificate,

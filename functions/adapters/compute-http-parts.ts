@@ -17,8 +17,7 @@ export interface HttpContext {
   network: string
 }
 
-type V1 = typeof protos.google.cloud.compute.v1
-type Service = InstanceType<V1['BackendService']> | protos.google.cloud.compute.v1.IBackendService
+type Service = protos.google.cloud.compute.v1.IBackendService
 type Check = protos.google.cloud.compute.v1.IHealthCheck
 
 /** What there is, by name (and zone). */

@@ -2,6 +2,7 @@
 // Shapes: https://kubernetes.io/docs/reference/kubernetes-api/service-resources/ingress-class-v1/
 
 import type { Cause } from '../status.ts'
+import { parseTime } from '../time.ts'
 import type { Reader } from '../view/reader.ts'
 import { AGE_COLUMN, NAME_COLUMN, NONE, ageOf, column } from './columns.ts'
 import {
@@ -87,7 +88,7 @@ export function defaultIngressClass(reader: Reader): IngressClass | undefined {
 }
 
 function order({ metadata }: IngressClass): number {
-  return Date.parse(metadata.creationTimestamp)
+  return parseTime(metadata.creationTimestamp) ?? 0
 }
 
 function parametersText(parameters: ParametersReference | undefined): string {

@@ -62,7 +62,7 @@ function certificateOf(
   namespace: string,
   name: string,
 ): HttpCertificate | string {
-  const secret = reader.get(keyOf('secrets', namespace, name)) as Secret | undefined
+  const secret: Secret | undefined = reader.get(keyOf('secrets', namespace, name))
   if (!secret) return `secret "${namespace}/${name}" does not exist`
   const certificate = textOf(secret, CERTIFICATE)
   const privateKey = textOf(secret, PRIVATE_KEY)

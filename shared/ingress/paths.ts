@@ -23,6 +23,8 @@ export function patternsOf({ path = '', pathType }: HttpIngressPath): PathPatter
       const below = { pattern: `${base}/*`, isWeak: true }
       return base === '' ? [below] : [{ pattern: base, isWeak: true }, below]
     }
+    case 'ImplementationSpecific':
+    case undefined:
     default:
       // GKE's reading: without a path everything, otherwise as Google's URL maps write it.
       if (path === '') return [{ pattern: '/*', isWeak: false }]

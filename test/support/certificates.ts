@@ -1,6 +1,7 @@
 // Self-signed certificates of one host, for tests of TLS.
 
 // @peculiar/x509 needs the metadata API to be there first.
+// oxlint-disable-next-line import/no-unassigned-import
 import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
 import * as x509 from '@peculiar/x509'

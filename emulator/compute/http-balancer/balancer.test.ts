@@ -192,7 +192,7 @@ describe('a request', () => {
     const gets = await Promise.all([1, 2, 3, 4].map(() => ask(port)))
     expect(gets.map(({ status }) => status)).toEqual([200, 200, 200, 200])
     const posts = await Promise.all([1, 2].map(() => ask(port, { method: 'POST', body: 'x' })))
-    expect(posts.map(({ status }) => status).toSorted()).toEqual([200, 502])
+    expect(new Set(posts.map(({ status }) => status))).toEqual(new Set([200, 502]))
     expect(posts.find(({ status }) => status === 502)?.body).toContain(
       'The server encountered a temporary error and could not complete your request.',
     )
@@ -234,7 +234,7 @@ describe('a request', () => {
     const backend = await aBackend()
     const sockets = new WebSocketServer({ server: backend.server })
     sockets.on('connection', (socket) =>
-      socket.on('message', (data) => socket.send(`echo ${data}`)),
+      socket.on('message', (data: Buffer) => socket.send(`echo ${data.toString()}`)),
     )
     closing.push(() => sockets.close())
     const { port } = await open({
@@ -245,7 +245,7 @@ describe('a request', () => {
     closing.push(() => socket.terminate())
     const answer = await new Promise((done, fail) => {
       socket.on('open', () => socket.send('hi'))
-      socket.on('message', (data) => done(String(data)))
+      socket.on('message', (data: Buffer) => done(data.toString()))
       socket.on('error', fail)
     })
     expect(answer).toBe('echo hi')

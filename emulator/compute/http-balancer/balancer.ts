@@ -65,8 +65,7 @@ export function createHttpBalancer(onHealth: () => void = () => {}): HttpBalance
   return {
     apply(config) {
       applyServices(config)
-      const next = (): Promise<void> => applyFrontends(config)
-      pending = pending.then(next, next)
+      pending = pending.catch(() => undefined).then(() => applyFrontends(config))
       return pending
     },
     listeners: () =>

@@ -32,7 +32,7 @@ export function createBalancerThread(log: Log): HttpBalancer {
       log.error('the HTTP load balancer broke and is started anew', { error })
       if (worker === thread) worker = start()
       settleAll(new Error('the HTTP load balancer broke'))
-      send().catch(() => undefined)
+      void sendAgain()
     })
     return thread
   }
@@ -56,7 +56,15 @@ export function createBalancerThread(log: Log): HttpBalancer {
     const id = ids++
     return new Promise((resolve, reject) => {
       waiting.set(id, { resolve, reject })
+      // A thread has no origin.
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin
       worker?.postMessage({ id, config } satisfies ToThread)
+    })
+  }
+
+  async function sendAgain(): Promise<void> {
+    await send().catch((error: unknown) => {
+      log.error('the HTTP load balancer could not be set up again', { error })
     })
   }
 

@@ -5,6 +5,8 @@ import { parentPort } from 'node:worker_threads'
 import { createHttpBalancer } from './balancer.ts'
 import type { FromThread, ToThread } from './thread.ts'
 
+// A thread has no origin.
+// oxlint-disable-next-line unicorn/require-post-message-target-origin
 const say = (message: FromThread): void => parentPort?.postMessage(message)
 
 const balancer = createHttpBalancer(() => say({ health: balancer.health() }))
