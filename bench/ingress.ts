@@ -21,7 +21,7 @@ export const measure: Measure = async (args) => {
     options: { requests: { type: 'string' }, only: { type: 'string' } },
   })
   const only = values.only?.split(',') ?? PARTS
-  const wherry = await startLocalWherry()
+  const wherry = await startLocalWherry({ deadlineMs: 240_000 })
   try {
     const entry = await deploy(wherry)
     return [

@@ -10,8 +10,8 @@ let wherry: LocalWherry
 vi.setConfig({ testTimeout: 180_000 })
 
 beforeAll(async () => {
-  wherry = await startLocalWherry()
-}, 120_000)
+  wherry = await startLocalWherry({ deadlineMs: 240_000 })
+}, 300_000)
 afterAll(async () => {
   await wherry?.dispose()
 }, 60_000)
