@@ -60,9 +60,8 @@ ${serviceOf('bench')}---
 ${ingressOf('bench', [{ host: 'bench.example', service: 'bench' }])}`
   await wherry.mustKubectl('apply -f -', { input })
   const path = '{.status.loadBalancer.ingress[0].ip}'
-  const address = await eventually('an address', async () =>
-    wherry.mustKubectl(`get ingress bench -o jsonpath=${path}`),
-  )
+  const read = () => wherry.mustKubectl(`get ingress bench -o jsonpath=${path}`)
+  const address = await eventually('an address', async () => (await read()) || undefined, 120_000)
   const at = await eventually('a way to the entry', async () => targetAt(wherry, address), 120_000)
   await eventually('an answer', async () => 'body' in (await ask(at)), 120_000)
   return at
@@ -171,9 +170,9 @@ async function perSecond(load: HttpLoad): Promise<number> {
   return answered / seconds
 }
 
-async function podTarget({ ready, mustKubectl }: LocalWherry): Promise<HttpLoadTarget> {
-  const ip = await mustKubectl('get pods -l app=bench -o jsonpath={.items[0].status.podIP}')
-  const url = new URL(`/vpc/route?address=${ip}:8080/tcp`, ready.gcloud)
+async function podTarget(wherry: LocalWherry): Promise<HttpLoadTarget> {
+  const ip = await wherry.mustKubectl('get pods -l app=bench -o jsonpath={.items[0].status.podIP}')
+  const url = new URL(`/vpc/route?address=${ip}:8080/tcp`, wherry.ready.gcloud)
   const { to } = (await (await fetch(url)).json()) as { to: string }
   const [host = '', port = ''] = to.split(':')
   return { host, port: Number(port), path: '/', hostHeader: 'bench.example' }

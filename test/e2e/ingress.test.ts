@@ -51,9 +51,8 @@ const apply = (input: string) => wherry.mustKubectl('apply -f -', { input })
 
 async function addressOf(ingress: string): Promise<string> {
   const path = '{.status.loadBalancer.ingress[0].ip}'
-  return eventually(`an address for ${ingress}`, async () =>
-    wherry.mustKubectl(`get ingress ${ingress} -o jsonpath=${path}`),
-  )
+  const read = () => wherry.mustKubectl(`get ingress ${ingress} -o jsonpath=${path}`)
+  return eventually(`an address for ${ingress}`, async () => (await read()) || undefined, 90_000)
 }
 
 /** Where the balancer's port 80 is on this machine. */
@@ -61,12 +60,16 @@ async function target(address: string, hostHeader: string, path = '/'): Promise<
   const elsewhere = new RegExp(
     `${address.replaceAll('.', '\\.')}:80 cannot .* http://([\\d.]+):(\\d+)`,
   )
-  return eventually(`a way to ${address}`, async () => {
-    const [, host, port] = elsewhere.exec(wherry.output()) ?? []
-    const at = { hostHeader, path, host: host ?? address, port: Number(port ?? 80) }
-    const answer = await ask(at)
-    return 'failure' in answer && answer.status === undefined ? undefined : at
-  })
+  return eventually(
+    `a way to ${address}`,
+    async () => {
+      const [, host, port] = elsewhere.exec(wherry.output()) ?? []
+      const at = { hostHeader, path, host: host ?? address, port: Number(port ?? 80) }
+      const answer = await ask(at)
+      return 'failure' in answer && answer.status === undefined ? undefined : at
+    },
+    90_000,
+  )
 }
 
 describe('Ingress', () => {
@@ -109,16 +112,20 @@ spec:
       const answer = await ask({ ...at, hostHeader, path })
       return 'failure' in answer ? `${answer.status}` : answer.body
     }
-    await eventually('all of them answer', async () => {
-      const all = [
-        await answers('shop.example', '/any'),
-        await answers('shop.example', '/cart'),
-        await answers('shop.example', '/cart/1'),
-        await answers('elsewhere.example', '/'),
-        await answers('shop.example', '/nowhere'),
-      ]
-      return all.join(' ') === 'shop cart shop blog 503'
-    })
+    await eventually(
+      'all of them answer',
+      async () => {
+        const all = [
+          await answers('shop.example', '/any'),
+          await answers('shop.example', '/cart'),
+          await answers('shop.example', '/cart/1'),
+          await answers('elsewhere.example', '/'),
+          await answers('shop.example', '/nowhere'),
+        ]
+        return all.join(' ') === 'shop cart shop blog 503'
+      },
+      90_000,
+    )
     await wherry.mustKubectl('delete ingress blog -n other')
     await eventually('nobody else has the other hosts', async () => {
       return (await answers('elsewhere.example', '/')) === '404'
