@@ -26,6 +26,9 @@ import type { Runtime } from './runtime/runtime.ts'
 /** What a VM gives its programs between the power button and the end is 30 s for Spot; never less. */
 const SHUTDOWN_SECONDS = 25
 
+/** The machine's files, also where the agent is a container in the machine's process namespace. */
+const MACHINE_ROOT = '/proc/1/root'
+
 const log = createLineLog((line) => void process.stdout.write(line))
 
 async function main(env: NodeJS.ProcessEnv): Promise<void> {
@@ -67,7 +70,7 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
     pool,
     stateDir,
     allowsPrivileged: env['WHERRY_ALLOW_PRIVILEGED'] === 'true',
-    machineRoot: runtime.isContained ? '/proc/1/root' : '/',
+    machineRoot: runtime.isContained ? MACHINE_ROOT : '/',
     log,
     now,
   })
@@ -101,6 +104,7 @@ async function openRuntime(
         socketPath: env['WHERRY_DOCKER_SOCKET'] ?? '/var/run/docker.sock',
         owner: stateDir,
         nodeCredential: createNodeCredential(metadata),
+        machineRoot: MACHINE_ROOT,
         log,
       })
     }

@@ -82,6 +82,8 @@ export async function startTestEngine(): Promise<TestEngine> {
     async start() {
       if (init.child.exitCode !== null || init.child.signalCode !== null) {
         init = await startInit(home)
+        // What ran before a power cut is not there any more.
+        rmSync(join(home, 'exec'), { recursive: true, force: true })
       }
       daemon = startDaemon(engine.enter, home, name)
       await answers(docker, home)
@@ -126,7 +128,9 @@ async function startInit(home: string): Promise<{ child: ChildProcess; pid: numb
   const out = openSync(join(home, 'init.log'), 'a')
   const options = '--mount --pid --fork --kill-child=KILL --mount-proc'
   const wait = 'echo ready; while :; do sleep 1000 & wait; done'
-  const child = spawn('unshare', [...wordsOf(options), 'sh', '-c', wait], {
+  // It goes with whoever runs the tests, however they end.
+  const dying = wordsOf('--pdeathsig KILL unshare')
+  const child = spawn('setpriv', [...dying, ...wordsOf(options), 'sh', '-c', wait], {
     stdio: ['ignore', 'pipe', out],
   })
   await once(child.stdout ?? child, 'data')
@@ -135,10 +139,8 @@ async function startInit(home: string): Promise<{ child: ChildProcess; pid: numb
 
 function startDaemon(enter: readonly string[], home: string, name: string): ChildProcess {
   const [program = '', ...rest] = enter
-  for (const stale of ['exec', 'pid', 's']) {
-    rmSync(join(home, stale), { recursive: true, force: true })
-  }
-  mkdirSync(join(home, 'exec'))
+  for (const stale of ['pid', 's']) rmSync(join(home, stale), { force: true })
+  mkdirSync(join(home, 'exec'), { recursive: true })
   const log = openSync(join(home, 'dockerd.log'), 'a')
   // The machine's own settings do not count.
   const settings = join(home, 'daemon.json')

@@ -22,6 +22,7 @@ import { fromDaemon, hasAnswered, isConflict, isNotFound, openEngine } from './e
 import { pingEngine, removeContainer, soon } from './engine.ts'
 import { listenToEngine } from './events.ts'
 import { readExit } from './exits.ts'
+import { collectImages, engineDisk } from './image-gc.ts'
 import { findEngineImage, listEngineImages, loadPauseImage, Puller } from './images.ts'
 import type { NodeCredential } from './images.ts'
 import { findLeft } from './left.ts'
@@ -39,6 +40,8 @@ export interface DockerRuntimeOptions {
   /** Tells this agent's containers from those of others on the same engine. */
   owner: string
   nodeCredential: NodeCredential
+  /** Where this agent finds the machine's own files. */
+  machineRoot: string
   log: Log
 }
 
@@ -94,6 +97,9 @@ class DockerRuntime implements Runtime {
       onEnd: (engineId: string) => this.#onEnd(engineId),
       onOpen: () => void this.#lookAtAll(),
     }
+    const { log, machineRoot } = options
+    const disk = engineDisk(docker, machineRoot)
+    collectImages({ docker, disk, log, now: () => Date.now() }, this.#closing.signal)
     void listenToEngine(docker, options.owner, listener, options.log, this.#closing.signal)
   }
 

@@ -1,6 +1,6 @@
 // The image of the process that holds a pod's namespaces. It does nothing but wait, and lets the kernel
 // reap what ends below it where it is the first process of the pod. 200 bytes of machine code, made here
-// and loaded into the engine: a node pulls nothing before its first pod (decision 0014).
+// and loaded into the engine: a node pulls nothing before its first pod (decision 0021).
 
 import { createHash } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'

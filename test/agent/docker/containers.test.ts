@@ -4,8 +4,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type Docker from 'dockerode'
+import { ImageCollector } from '#agent/runtime/docker/image-gc.ts'
+import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import type { Container, PodSpec } from '#shared/api/pod.ts'
-import { startTestEngine, whyNoEngine, type TestEngine } from '../../support/docker-engine.ts'
+import { BOX, startTestEngine, whyNoEngine, type TestEngine } from '../../support/docker-engine.ts'
 import { podOf, type World } from '../world.ts'
 import { box, createDockerWorld, ended, logsOf, mount, ready, statusOf } from './docker-world.ts'
 
@@ -145,6 +148,32 @@ describe.skipIf(why)('a container on Docker', { timeout: 120_000 }, () => {
     expect(world.status('web')?.podIP).toBe(world.status('web')?.hostIP)
   })
 
+  test('keeps its image on a full disk; what nobody uses goes, the pause image stays', async () => {
+    await ready(world, 'limited')
+    const { docker } = engine
+    const used = await docker.getImage(BOX).inspect()
+    const nobody = await commitOf(docker)
+    let now = 0
+    const disk = async () => ({ bytes: 100, usedBytes: 84 })
+    const collector = new ImageCollector({ docker, disk, log: createMemoryLog(), now: () => now })
+    // First seen now, and the disk is not full.
+    expect(await collector.collect()).toBe(0)
+    now += 3_600_000
+    const full = new ImageCollector({
+      docker,
+      disk: async () => ({ bytes: 1e12, usedBytes: 9e11 }),
+      log: createMemoryLog(),
+      now: () => now,
+    })
+    expect(await full.collect()).toBe(0)
+    now += 3_600_000
+    expect(await full.collect()).toBe(1)
+    const left = (await docker.listImages()).map(({ Id }) => Id)
+    expect(left).toContain(used.Id)
+    expect(left).not.toContain(nobody)
+    expect(left).toHaveLength(2)
+  })
+
   test('is asked by exec probes and told by hooks', async () => {
     await ready(world, 'probed')
     expect(await logsOf(world, 'probed')).toBe('hooked\n')
@@ -162,6 +191,14 @@ describe.skipIf(why)('a container on Docker', { timeout: 120_000 }, () => {
     expect(left).toEqual([])
   })
 })
+
+/** Another image, which no container uses. */
+async function commitOf(docker: Docker): Promise<string> {
+  const made = await docker.createContainer({ Image: BOX, Cmd: ['true'] })
+  await made.commit({ repo: 'test/nobody', tag: '1' })
+  await made.remove()
+  return (await docker.getImage('test/nobody:1').inspect()).Id
+}
 
 async function waitingOf(world: World, name: string, reason: string): Promise<string> {
   const message = (): string | undefined => {
