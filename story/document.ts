@@ -21,7 +21,7 @@ This file and its picture are written by \`npm run story -- --docs\`; nothing in
 ${hurried}
 ${table(story)}
 
-Played on ${about.day}, all acts side by side, on one machine with ${about.machine}; ${about.perSecond} requests a second in each
+${kept(story)}Played on ${about.day}, all acts side by side, on one machine with ${about.machine}; ${about.perSecond} requests a second in each
 act, no answer within ${secondsText(about.patienceMs)} counts as failed.
 
 ## What is assumed
@@ -77,4 +77,14 @@ function assumed({ reactions }: Story): string {
   return ['| act | step, after the one before | takes |', '| --- | --- | ---: |', ...rows].join(
     '\n',
   )
+}
+
+function kept({ acts }: Story): string {
+  return acts
+    .flatMap(({ kept }) =>
+      kept
+        ? `The VM that died in act 3 had the database on it. It had ${countText(kept.before)} questions before, and in the end,\non another VM with the same disk, ${countText(kept.after)}.\n\n`
+        : [],
+    )
+    .join('')
 }

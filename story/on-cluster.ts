@@ -24,6 +24,8 @@ const NAMESPACE = 'mushroom'
 /** Each twice, so that one may die: who has a backup is a number here, not a second machine. */
 const APPS = ['model-api', 'catalog-api', 'frontend']
 const REPLICAS = 2
+/** Once, on a disk that one VM at a time may write: it moves. */
+const DATABASE = 'database'
 const ATTEMPTS_MAX = 5
 /** Other acts, and maybe other programs, want this machine as well. */
 const START_MS = 150_000
@@ -57,20 +59,23 @@ export async function onCluster(stage: Stage): Promise<Act> {
   await deploy(scene)
   const site = { url: await urlOf(scene) }
   const container = podsOf(cluster, 'model-api')[0]
-  const vm = busiestVm(cluster)
-  if (!container) throw new Error('no pod of model-api')
+  const vm = podsOf(cluster, DATABASE)[0]?.spec.nodeName
+  if (!container || !vm) throw new Error('no pod of model-api or of the database')
   const layout = layoutOf(cluster, container, vm)
+  let before = 0
   const act = await underLoad(stage, { name: 'cluster', site }, async (book) => {
     await crashContainer(scene, book, container)
     await calm(stage)
+    before = await keptAt(site.url)
     await killVm(scene, book, vm)
   })
+  const kept = { before, after: await keptAt(site.url) }
   const transcript: Act['transcript'] = []
   for (const command of TRANSCRIPT) {
     const output = await wherry.mustKubectl(command.replace('kubectl ', ''))
     transcript.push({ command, output: output.trimEnd() })
   }
-  return { ...act, machines: machinesOf(wherry), layout, transcript }
+  return { ...act, machines: machinesOf(wherry), layout, kept, transcript }
 }
 
 function machinesOf({ ready }: LocalWherry): string {
@@ -83,6 +88,7 @@ function machinesOf({ ready }: LocalWherry): string {
 async function deploy({ wherry, cluster, kubectl }: Scene): Promise<void> {
   await wherry.mustKubectl(`apply --filename ${MANIFEST}`)
   for (const app of APPS) await kubectl(`scale deployment/${app} --replicas=${REPLICAS}`)
+  await kubectl(`rollout status deployment/${DATABASE} --timeout=${ROLLOUT_S}s`)
   for (const app of APPS) {
     for (let attempt = 0; attempt === 0 || vmsOf(cluster, app).size < REPLICAS; attempt++) {
       if (attempt > ATTEMPTS_MAX) throw new Error(`the pods of ${app} do not spread`)
@@ -114,6 +120,16 @@ async function urlOf({ wherry, kubectl }: Scene): Promise<string> {
     },
     ANSWER_MS,
   )
+}
+
+/** How many questions the database has. */
+function keptAt(url: string): Promise<number> {
+  return eventually('the database', async () => {
+    const answer = await fetch(`${url}/api/questions`, { signal: AbortSignal.timeout(5000) })
+    if (!answer.ok) throw new Error(`HTTP ${answer.status}`)
+    const { questions }: { questions: { total: number }[] } = JSON.parse(await answer.text())
+    return questions[0]?.total
+  })
 }
 
 function layoutOf(cluster: Cluster, container: Pod, vm: string): VmLayout[] {
@@ -157,11 +173,8 @@ async function killVm({ wherry, cluster }: Scene, book: Book, vm: string): Promi
   )
   const isNoticed = (): boolean =>
     !isNodeReady(cluster.nodes().find(({ metadata }) => metadata.uid === node?.metadata.uid))
-  const isReplaced = (): boolean =>
-    APPS.every((app) => {
-      const serving = podsOf(cluster, app).filter(({ metadata }) => !lost.has(metadata.uid))
-      return serving.length >= REPLICAS
-    })
+  const remaining = (app: string): number =>
+    podsOf(cluster, app).filter(({ metadata }) => !lost.has(metadata.uid)).length
   const isBack = (): boolean => {
     const now = cluster.nodes().find(({ metadata }) => metadata.name === vm)
     return isNodeReady(now) && now?.metadata.uid !== node?.metadata.uid
@@ -176,8 +189,15 @@ async function killVm({ wherry, cluster }: Scene, book: Book, vm: string): Promi
     breaks: 'vm',
   })
   await Promise.all([kill, notice()])
-  await cluster.when('as many pods as before', isReplaced)
-  book.write({ who: 'cluster', what: 'As many pods as before are ready, on the other VMs' })
+  const replaced = async (): Promise<void> => {
+    await cluster.when('other pods', () => APPS.every((app) => remaining(app) >= REPLICAS))
+    book.write({ who: 'cluster', what: 'As many pods as before are ready, on the other VMs' })
+  }
+  const moved = async (): Promise<void> => {
+    await cluster.when('the database', () => remaining(DATABASE) > 0)
+    book.write({ who: 'cluster', what: 'The database has moved, with its disk' })
+  }
+  await Promise.all([replaced(), moved()])
   await cluster.when(`a new ${vm}`, isBack)
   book.write({ who: 'cluster', what: `A new VM has taken the place of ${vm}` })
 }
@@ -212,16 +232,4 @@ function vmsOf(cluster: Cluster, app: string): Set<string | undefined> {
 
 function isReadyPod(pod: Pod | undefined): boolean {
   return pod !== undefined && isServing(pod)
-}
-
-/** The VM with most pods of the app. */
-function busiestVm(cluster: Cluster): string {
-  const counts = new Map<string, number>()
-  for (const { spec } of podsIn(cluster)) {
-    const vm = spec.nodeName ?? ''
-    counts.set(vm, (counts.get(vm) ?? 0) + 1)
-  }
-  const [most] = [...counts].sort(([a, x], [b, y]) => y - x || a.localeCompare(b))
-  if (!most) throw new Error('no pod of the app runs')
-  return most[0]
 }

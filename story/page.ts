@@ -96,7 +96,7 @@ ${timeline(act, act.result, seconds, perSecond)}
 <ol class="moments">
 ${act.moments.map((moment) => momentItem(moment, act.startedAt)).join('\n')}
 </ol>
-${faults(act.result)}
+${faults(act)}
 </section>`
 }
 
@@ -117,7 +117,7 @@ function momentItem({ at, who, what, command }: Moment, startedAt: number): stri
   return `<li class="${who}"><time>${clockText(at - startedAt)}</time> <span class="who">${ACTORS[who]}</span> <span class="what">${escaped(what)}.${typed}</span></li>`
 }
 
-function faults({ faults, slowestMs }: ActResult): string {
+function faults({ result: { faults, slowestMs }, kept }: Played): string {
   const lines = faults.map(({ kind, failed, requests, underWay }) => {
     const event = kind === 'vm' ? 'the VM died' : 'the container crashed'
     const way =
@@ -126,6 +126,11 @@ function faults({ faults, slowestMs }: ActResult): string {
         : ''
     return `Since ${event} <b>${countText(failed)}</b> of ${countText(requests)} requests failed${way}.`
   })
+  if (kept) {
+    lines.push(
+      `The database had ${countText(kept.before)} questions before its VM died, and in the end ${countText(kept.after)}.`,
+    )
+  }
   return `<p class="soft">${lines.join(' ')} The slowest answer took ${secondsText(slowestMs)}.</p>`
 }
 

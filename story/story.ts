@@ -47,6 +47,8 @@ export interface Act {
   moments: Moment[]
   /** In the order of their sending. */
   records: RequestRecord[]
+  /** Of an act with a database: how many questions it had before its VM died, and in the end. */
+  kept?: { before: number; after: number }
   /** What was typed in the end, and what it said. */
   transcript: { command: string; output: string }[]
 }

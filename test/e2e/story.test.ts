@@ -99,6 +99,12 @@ describe('the records', () => {
     for (const { output } of transcript) expect(output).not.toBe('')
   })
 
+  test('the cluster: the database moves, and has all that it had', () => {
+    const { before, after } = act('cluster').kept ?? { before: 0, after: 0 }
+    expect(before).toBeGreaterThan(0)
+    expect(after).toBeGreaterThanOrEqual(before)
+  })
+
   test('the cluster: a VM that dies takes at most what was inside it', () => {
     const { records, moments } = act('cluster')
     const fault = moments.find(({ breaks }) => breaks === 'vm')
