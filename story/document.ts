@@ -39,7 +39,7 @@ ${assumed(story)}
 ${machineKinds(story.acts)
   .map((kind) => `- ${kind}.`)
   .join('\n')}
-- Act 3 is what \`npm start\` runs, used with real kubectl. Its faults are \`npm run fault -- container-kill\` and
+- Act 3 is what \`npm start\` runs, used with real kubectl; visitors come through its Ingress. Its faults are \`npm run fault -- container-kill\` and
   \`npm run fault -- vm-kill\`.
 - Downtime is the time from the first request that failed to the next one that was answered, all such
   stretches together.

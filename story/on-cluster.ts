@@ -19,20 +19,22 @@ import { calm, underLoad, type Book, type Stage } from './stage.ts'
 import type { Act, VmLayout } from './story.ts'
 
 const ROOT = join(import.meta.dirname, '..')
-const MANIFEST = 'examples/mushroom-app/mushroom-app.yml'
+const MANIFESTS = ['examples/mushroom-app/mushroom-app.yml', 'examples/mushroom-app/ingress.yml']
 const NAMESPACE = 'mushroom'
 /** Each twice, so that one may die: who has a backup is a number here, not a second machine. */
 const APPS = ['model-api', 'catalog-api', 'frontend']
 const REPLICAS = 2
-/** Once, on a disk that one VM at a time may write: it moves. */
+/** Where the app has one: once, on a disk that one VM at a time may write, so it moves. */
 const DATABASE = 'database'
 const ATTEMPTS_MAX = 5
 /** Other acts, and maybe other programs, want this machine as well. */
-const START_MS = 150_000
+const START_MS = 240_000
 const ROLLOUT_S = 120
 const ANSWER_MS = 60_000
+const MOVED_MS = 240_000
 const TRANSCRIPT = [
   'kubectl get nodes',
+  `kubectl get ingress --namespace ${NAMESPACE}`,
   `kubectl get pods --namespace ${NAMESPACE} --output wide`,
   `kubectl get events --namespace ${NAMESPACE} --sort-by .metadata.creationTimestamp`,
 ]
@@ -59,23 +61,24 @@ export async function onCluster(stage: Stage): Promise<Act> {
   await deploy(scene)
   const site = { url: await urlOf(scene) }
   const container = podsOf(cluster, 'model-api')[0]
-  const vm = podsOf(cluster, DATABASE)[0]?.spec.nodeName
-  if (!container || !vm) throw new Error('no pod of model-api or of the database')
+  const hasDatabase = podsOf(cluster, DATABASE).length > 0
+  const vm = podsOf(cluster, hasDatabase ? DATABASE : 'frontend')[0]?.spec.nodeName
+  if (!container || !vm) throw new Error('the app does not run')
   const layout = layoutOf(cluster, container, vm)
   let before = 0
   const act = await underLoad(stage, { name: 'cluster', site }, async (book) => {
     await crashContainer(scene, book, container)
     await calm(stage)
-    before = await keptAt(site.url)
+    if (hasDatabase) before = await keptAt(site.url)
     await killVm(scene, book, vm)
   })
-  const kept = { before, after: await keptAt(site.url) }
+  const kept = hasDatabase && { before, after: await keptAt(site.url) }
   const transcript: Act['transcript'] = []
   for (const command of TRANSCRIPT) {
     const output = await wherry.mustKubectl(command.replace('kubectl ', ''))
     transcript.push({ command, output: output.trimEnd() })
   }
-  return { ...act, machines: machinesOf(wherry), layout, kept, transcript }
+  return { ...act, machines: machinesOf(wherry), layout, transcript, ...(kept && { kept }) }
 }
 
 function machinesOf({ ready }: LocalWherry): string {
@@ -86,9 +89,12 @@ function machinesOf({ ready }: LocalWherry): string {
 
 /** The app with a backup of everything, each on another VM. */
 async function deploy({ wherry, cluster, kubectl }: Scene): Promise<void> {
-  await wherry.mustKubectl(`apply --filename ${MANIFEST}`)
+  for (const file of MANIFESTS) await wherry.mustKubectl(`apply --filename ${file}`)
   for (const app of APPS) await kubectl(`scale deployment/${app} --replicas=${REPLICAS}`)
-  await kubectl(`rollout status deployment/${DATABASE} --timeout=${ROLLOUT_S}s`)
+  const all = await kubectl('get deployments --output name')
+  if (all.includes(`/${DATABASE}`)) {
+    await kubectl(`rollout status deployment/${DATABASE} --timeout=${ROLLOUT_S}s`)
+  }
   for (const app of APPS) {
     for (let attempt = 0; attempt === 0 || vmsOf(cluster, app).size < REPLICAS; attempt++) {
       if (attempt > ATTEMPTS_MAX) throw new Error(`the pods of ${app} do not spread`)
@@ -103,12 +109,12 @@ async function deploy({ wherry, cluster, kubectl }: Scene): Promise<void> {
   }
 }
 
-/** Where visitors of the app go, once somebody is there. */
+/** Where visitors of the app go, once somebody is there: the Ingress's address. */
 async function urlOf({ wherry, kubectl }: Scene): Promise<string> {
   const path = '{.status.loadBalancer.ingress[0].ip}'
   const address = await eventually(
     'an address',
-    () => kubectl(`get service frontend --output jsonpath=${path}`),
+    () => kubectl(`get ingress mushroom --output jsonpath=${path}`),
     ANSWER_MS,
   )
   return eventually(
@@ -180,6 +186,7 @@ async function killVm({ wherry, cluster }: Scene, book: Book, vm: string): Promi
     return isNodeReady(now) && now?.metadata.uid !== node?.metadata.uid
   }
   const pods = podsIn(cluster).length
+  const hadDatabase = podsOf(cluster, DATABASE).length > 0
   const notice = async (): Promise<void> => {
     await cluster.when(`${vm} is not ready`, isNoticed)
     book.write({ who: 'cluster', what: `Node ${vm} is not ready: its pods are replaced` })
@@ -194,7 +201,8 @@ async function killVm({ wherry, cluster }: Scene, book: Book, vm: string): Promi
     book.write({ who: 'cluster', what: 'As many pods as before are ready, on the other VMs' })
   }
   const moved = async (): Promise<void> => {
-    await cluster.when('the database', () => remaining(DATABASE) > 0)
+    if (!hadDatabase) return
+    await cluster.when('the database', () => remaining(DATABASE) > 0, MOVED_MS)
     book.write({ who: 'cluster', what: 'The database has moved, with its disk' })
   }
   await Promise.all([replaced(), moved()])
