@@ -29,8 +29,7 @@ export async function openVmHost(options: Options): Promise<VmHostChoice> {
   if (wish !== undefined && wish !== 'process' && wish !== 'docker') {
     throw new Error(`WHERRY_MACHINES is process or docker, not ${wish}`)
   }
-  // Until the agent knows Docker, it is asked for by name only.
-  if (wish !== 'docker') {
+  if (wish === 'process') {
     return { host: await openProcessHost(options), summary: PROCESS, missing: undefined }
   }
   const lacks = await missingForNetns(options.env['PATH'] ?? '')

@@ -39,7 +39,7 @@ export async function missingForNetns(path: string): Promise<string[]> {
 
 /** Programs of PACKAGES that are not on the path. */
 export function missingPrograms(path: string): string[] {
-  const folders = [...path.split(delimiter), '/usr/sbin', '/sbin']
+  const folders = path.split(delimiter)
   return Object.keys(PACKAGES).filter(
     (name) => !folders.some((folder) => existsSync(join(folder, name))),
   )

@@ -3,13 +3,14 @@
 // that is named without a host, before Docker Hub.
 
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Log } from '#shared/ports/log.ts'
 import { publishImages } from '../../images/publish.ts'
 import { openRegistry } from '../../images/registry-client.ts'
-import { DYING_WITH_US, inNetns } from './run.ts'
+import { attempt, DYING_WITH_US, inNetns, run } from './run.ts'
 import type { Slot } from './slots.ts'
 import { registryOf } from './vpc-namespace.ts'
 
@@ -21,6 +22,8 @@ interface RegistryOptions {
   log: Log
 }
 
+/** Where docker-registry keeps everything. */
+const CONTENT = 'docker/registry/v2'
 const READY_MS = 30_000
 const LOOK_MS = 50
 
@@ -31,6 +34,8 @@ export async function startRegistry(
 ): Promise<{ close(): Promise<void> }> {
   const address = registryOf(slot)
   const folder = join(dir, 'registry')
+  const seed = join(cache, 'registry')
+  if (!existsSync(folder)) await copyByLink(seed, folder)
   mkdirSync(folder, { recursive: true })
   const config = join(dir, 'registry.yml')
   writeFileSync(config, configuration(folder, address))
@@ -62,12 +67,29 @@ export async function startRegistry(
       cache,
       registry: openRegistry(`http://${address}`),
     })
+    if (!existsSync(seed)) await copyByLink(folder, seed)
     log.info('the image registry serves', { registry: address, images: published.join(' ') })
   } catch (error) {
     await close()
     throw error
   }
   return { close }
+}
+
+/**
+ * Blobs are never changed, so a fresh home shares them with the one before: nothing is pushed twice.
+ * Where that cannot be (another file system, nothing there yet), all is pushed anew.
+ */
+async function copyByLink(from: string, to: string): Promise<void> {
+  if (!existsSync(from)) return
+  const unfinished = `${to}.${process.pid}.new`
+  const into = join(unfinished, CONTENT)
+  mkdirSync(into, { recursive: true })
+  const blobs = await attempt(run('cp', ['-al', join(from, CONTENT, 'blobs'), into]))
+  // What names lead to is written in place: each home has its own.
+  const names = await attempt(run('cp', ['-a', join(from, CONTENT, 'repositories'), into]))
+  if (blobs && names) renameSync(unfinished, to)
+  else await rm(unfinished, { recursive: true, force: true })
 }
 
 async function untilReady(url: string, hasEnded: () => boolean): Promise<void> {
