@@ -31,6 +31,7 @@ const ENVIRONMENT = {
   WHERRY_SUBNETWORK: 'wherry',
   WHERRY_POD_RANGE: 'pods',
   WHERRY_NODE_ACCOUNT: ACCOUNT,
+  WHERRY_AGENT_IMAGE: `us-docker.pkg.dev/demo/wherry-agent/agent@sha256:${'0'.repeat(64)}`,
 }
 
 export const measure: Measure = async (args) => {

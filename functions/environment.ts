@@ -72,6 +72,11 @@ export const VARIABLES = {
     readBy: ['cloud'],
     pattern: ACCOUNT,
   },
+  WHERRY_AGENT_IMAGE: {
+    what: 'image of the node agent, by its digest',
+    readBy: ['cloud'],
+    pattern: /^[a-z0-9.-]+(\/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$/,
+  },
   WHERRY_HEALTH_CHECK_SECONDS: {
     what: 'how often Google probes a VM',
     readBy: ['cloud'],

@@ -147,6 +147,7 @@ function openCloud(): PushFunction {
     'WHERRY_SUBNETWORK',
     'WHERRY_POD_RANGE',
     'WHERRY_NODE_ACCOUNT',
+    'WHERRY_AGENT_IMAGE',
     'WHERRY_HEALTH_CHECK_SECONDS',
   ])
   const basics = openBasics('cloud', env)
@@ -175,6 +176,7 @@ function openCloud(): PushFunction {
     apiCa: () => '',
     audience: apiUrl,
     pubsubProject: project,
+    ...(env.WHERRY_AGENT_IMAGE ? { agentImage: env.WHERRY_AGENT_IMAGE } : {}),
     healthCheckIntervalSeconds: Number(env.WHERRY_HEALTH_CHECK_SECONDS),
     propagationSeconds: PROPAGATION_SECONDS,
   })

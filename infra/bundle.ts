@@ -41,10 +41,10 @@ const ENTRIES: Partial<Record<FunctionName, string>> = {
 const BANNER = `import { createRequire as wherryRequire } from 'node:module'; const require = wherryRequire(import.meta.url);`
 
 /** Our modules do nothing when they are loaded: what a function does not call is left out. */
-const plugin: Plugin = {
+const pluginFor = (external: RegExp): Plugin => ({
   name: 'wherry',
   setup(builder) {
-    builder.onResolve({ filter: EXTERNAL }, ({ path }) => ({
+    builder.onResolve({ filter: external }, ({ path }) => ({
       path,
       external: true,
       sideEffects: false,
@@ -64,18 +64,38 @@ const plugin: Plugin = {
       },
     )
   },
-}
+})
 
 /** Builds one function's folder, from scratch. */
 export async function bundle(name: FunctionName, dist: string = DIST): Promise<Bundle> {
   const dir = join(dist, name)
+  const contents = ENTRIES[name] ?? `export { ${name} } from './functions/index.ts'`
+  const made = await bundleEntry({ name, dir, contents, external: EXTERNAL, beside: [FRAMEWORK] })
+  return { name, ...made }
+}
+
+export interface Entry {
+  name: string
+  dir: string
+  /** TypeScript, as if it stood in this folder of the project. */
+  contents: string
+  folder?: string
+  /** Packages that are not put into the file. */
+  external: RegExp
+  /** Packages that are installed beside it though nothing imports them. */
+  beside: readonly string[]
+}
+
+/** Builds a folder from scratch: index.js, package.json and package-lock.json. */
+export async function bundleEntry(entry: Entry): Promise<Omit<Bundle, 'name'>> {
+  const { name, dir, contents, folder = '', external } = entry
   rmSync(dir, { recursive: true, force: true })
   mkdirSync(dir, { recursive: true })
   const { metafile } = await build({
     stdin: {
-      contents: ENTRIES[name] ?? `export { ${name} } from './functions/index.ts'`,
-      resolveDir: ROOT,
-      sourcefile: `${name}.ts`,
+      contents,
+      resolveDir: join(ROOT, folder),
+      sourcefile: `${name}-entry.ts`,
       loader: 'ts',
     },
     outfile: join(dir, 'index.js'),
@@ -87,7 +107,7 @@ export async function bundle(name: FunctionName, dist: string = DIST): Promise<B
     keepNames: true,
     legalComments: 'none',
     banner: { js: BANNER },
-    plugins: [plugin],
+    plugins: [pluginFor(external)],
     metafile: true,
     logLevel: 'silent',
     absWorkingDir: ROOT,
@@ -95,7 +115,7 @@ export async function bundle(name: FunctionName, dist: string = DIST): Promise<B
   const [output] = Object.values(metafile.outputs)
   if (!output) throw new Error(`esbuild made nothing of ${name}`)
   const lock: Lockfile = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'))
-  const packages = versionsOf(lock, output)
+  const packages = versionsOf(lock, output, entry)
   const manifest = {
     name: `wherry-${name}`,
     version: '0.0.0',
@@ -107,15 +127,19 @@ export async function bundle(name: FunctionName, dist: string = DIST): Promise<B
   }
   writeJson(join(dir, 'package.json'), manifest)
   writeJson(join(dir, 'package-lock.json'), lockFor(lock, manifest))
-  return { name, dir, bytes: output.bytes, packages, contents: contentsOf(output) }
+  return { dir, bytes: output.bytes, packages, contents: contentsOf(output) }
 }
 
-function versionsOf(lock: Lockfile, output: Metafile['outputs'][string]): Record<string, string> {
+function versionsOf(
+  lock: Lockfile,
+  output: Metafile['outputs'][string],
+  { external: pattern, beside }: Entry,
+): Record<string, string> {
   const names = output.imports
-    .filter(({ external, path }) => external && EXTERNAL.test(path))
+    .filter(({ external, path }) => external && pattern.test(path))
     .map(({ path }) => packageOf(path))
   return Object.fromEntries(
-    [...new Set([...names, FRAMEWORK])].sort().map((name) => [name, versionIn(lock, name)]),
+    [...new Set([...names, ...beside])].sort().map((name) => [name, versionIn(lock, name)]),
   )
 }
 
@@ -139,7 +163,7 @@ function packageOf(path: string): string {
     .join('/')
 }
 
-function writeJson(path: string, value: unknown): void {
+export function writeJson(path: string, value: unknown): void {
   writeFileSync(path, `${JSON.stringify(value, undefined, 2)}\n`)
 }
 

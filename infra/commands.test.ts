@@ -14,6 +14,7 @@ import { dryShell, quote, readOptions, type Result, type Shell } from './shell.t
 const OPTIONS = readOptions('deploy', ['--project', 'demo-wherry'])
 const API = 'https://wherry-api-1.us-central1.run.app'
 const TOKEN = 'ya29.secret'
+const DIGEST = `sha256:${'a'.repeat(64)}`
 
 interface World {
   /** Answers by the beginning of a command. */
@@ -62,7 +63,12 @@ function play(world: World): { shell: Shell; changes: string[]; said: () => stri
           .sort(([a], [b]) => b.length - a.length)[0] ?? []
       return { code: 0, stdout: '', stderr: '', ...found }
     },
-    change: async (command) => void changes.push(command.join(' ')),
+    change: async (command) => {
+      changes.push(command.join(' '))
+      if (command[1] === 'builds') {
+        world.answers['gcloud artifacts docker images describe'] = { stdout: `${DIGEST}\n` }
+      }
+    },
     request: async (method, url) => {
       if (url.endsWith(':testIamPermissions')) return { permissions: world.permissions }
       if (method !== 'DELETE') return { clusters: world.clusters }
@@ -160,10 +166,25 @@ describe('deploy', () => {
     const { shell, changes, said } = play(readyWorld())
     await deploy(shell, OPTIONS)
     const verbs = changes.map((each) => /-chdir=\S+ (\w+)/.exec(each)?.[1] ?? each.split(' ')[1])
-    expect(verbs).toEqual(['services', 'storage', 'storage', 'init', 'plan', 'apply'])
+    const expected = ['ci', 'services', 'storage', 'storage', 'builds', 'init', 'plan', 'apply']
+    expect(verbs).toEqual(expected)
     expect(changes.at(-2)).toContain('-out=wherry.tfplan')
+    const image = `us-central1-docker.pkg.dev/demo-wherry/wherry-agent/agent`
+    expect(changes.at(-2)).toContain(`-var=agent_image=${image}@${DIGEST}`)
+    expect(changes.find((each) => each.includes('builds'))).toMatch(
+      new RegExp(`--substitutions=_IMAGE=${image}:[0-9a-f]{16}$`),
+    )
     expect(changes.at(-1)).toBe('terraform -chdir=infra/terraform apply wherry.tfplan')
     expect(said() + changes.join('')).not.toContain(TOKEN)
+  }, 60_000)
+
+  it('builds no image of what has one already', async () => {
+    const world = readyWorld()
+    world.answers['gcloud artifacts docker images describe'] = { stdout: DIGEST }
+    const { shell, changes } = play(world)
+    await deploy(shell, OPTIONS)
+    expect(changes.join('\n')).not.toContain('builds submit')
+    expect(changes.at(-2)).toContain(`agent@${DIGEST}`)
   }, 60_000)
 
   it('makes nothing when the person says no', async () => {
@@ -197,6 +218,7 @@ describe('destroy', () => {
       'gcloud pubsub subscriptions',
       'terraform -chdir=infra/terraform init',
       'terraform -chdir=infra/terraform apply',
+      'gcloud artifacts repositories',
       'gcloud storage rm',
     ])
     expect(said()).toContain('Nothing of Wherry is left')

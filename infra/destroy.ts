@@ -2,6 +2,7 @@
 // Terraform's), then everything else, then a look at every kind of thing that could have stayed.
 
 import { FUNCTIONS } from '#functions/environment.ts'
+import { AGENT_REPOSITORY } from './agent-bundle.ts'
 import { bundle, ROOT } from './bundle.ts'
 import { InfraError, main, quote, type Options, type Shell } from './shell.ts'
 import { initTerraform, PLAN, stateBucket, terraform, token, variables } from './terraform.ts'
@@ -66,7 +67,9 @@ export async function destroy(shell: Shell, options: Options): Promise<void> {
   if (shell.isDryRun) shell.say('+ npm run build')
   else for (const name of FUNCTIONS) await bundle(name)
   const env = await initTerraform(shell, options)
-  const more = [...variables(options), '-var=is_database_protected=false']
+  // Terraform wants to know it, for what it takes away.
+  const image = `-var=agent_image=gone@sha256:${'0'.repeat(64)}`
+  const more = [...variables(options), '-var=is_database_protected=false', image]
   await shell.change([...terraform('plan'), '-destroy', `-out=${PLAN}`, ...more], env)
   const url = await apiUrl(shell)
   const clusters = await listClusters(shell, url, options)
@@ -83,6 +86,7 @@ export async function destroy(shell: Shell, options: Options): Promise<void> {
   await deleteNodeSubscriptions(shell, options)
   shell.say('# 4. Everything else')
   await shell.change([...terraform('apply'), PLAN], await initTerraform(shell, options))
+  await removeAgentImages(shell, options)
   await shell.change(words(`gcloud storage rm gs://${stateBucket(project)} --recursive`))
   shell.say('# 5. Is anything left?')
   await mustBeGone(shell, leftovers(options))
@@ -141,6 +145,13 @@ async function deleteNodeSubscriptions(shell: Shell, { project }: Options): Prom
   if (names.length === 0) return
   const which = [`--project=${project}`, '--quiet']
   await shell.change(['gcloud', 'pubsub', 'subscriptions', 'delete', ...names, ...which])
+}
+
+async function removeAgentImages(shell: Shell, { project, region }: Options): Promise<void> {
+  const about = [AGENT_REPOSITORY, `--project=${project}`, `--location=${region}`]
+  const repositories = ['gcloud', 'artifacts', 'repositories']
+  const { code } = await shell.look([...repositories, 'describe', ...about])
+  if (code === 0) await shell.change([...repositories, 'delete', ...about, '--quiet'])
 }
 
 async function mustBeGone(shell: Shell, lists: readonly string[][]): Promise<void> {

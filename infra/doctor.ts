@@ -15,6 +15,7 @@ export interface Finding {
 /** What deploying needs: of the person, not of the functions. */
 export const NEEDED_PERMISSIONS = [
   'artifactregistry.repositories.create',
+  'cloudbuild.builds.create',
   'cloudfunctions.functions.create',
   'cloudscheduler.jobs.create',
   'cloudtasks.queues.create',

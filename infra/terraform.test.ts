@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { parseHcl } from './hcl.ts'
 import { beforeAll, describe, expect, it } from 'vitest'
 import * as index from '#functions/index.ts'
+import { AGENT_REPOSITORY } from './agent-bundle.ts'
 import { FUNCTIONS, VARIABLES, variablesOf } from '#functions/environment.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
 import { AGENT_PORT } from '#shared/api/agent-wire.ts'
@@ -176,6 +177,28 @@ describe('what the code expects is declared', () => {
     expect(one('google_pubsub_topic_iam_member', 'sink_publishes')['member']).toContain(
       'writer_identity',
     )
+  })
+
+  it('VMs may fetch their agent’s image and people’s images, and push none', () => {
+    const members = of('google_artifact_registry_repository_iam_member')
+    expect(members.map(({ body }) => [body['repository'], body['role'], body['member']])).toEqual(
+      ['${google_artifact_registry_repository.images.name}', AGENT_REPOSITORY].map((repository) => [
+        repository,
+        'roles/artifactregistry.reader',
+        'serviceAccount:${var.node_account}',
+      ]),
+    )
+  })
+
+  it('pods’ addresses come from the range that templates name, and all VMs may talk to each other', () => {
+    const nodes = one('google_compute_subnetwork', 'nodes')
+    expect(inner(nodes, 'secondary_ip_range')).toMatchObject({ ip_cidr_range: '${var.pod_range}' })
+    const environment = local('main.tf', 'environment') as Record<string, Block>
+    expect(environment['cloud']?.['WHERRY_POD_RANGE']).toBe('${module.network.pod_range_name}')
+    expect(one('google_compute_firewall', 'internal')['source_ranges']).toEqual([
+      '${var.node_range}',
+      '${var.pod_range}',
+    ])
   })
 
   it('the network lets health checkers and the api reach agents, and nobody else', () => {

@@ -24,8 +24,6 @@ export interface VmImage {
   tags?: readonly string[]
   /** Name of the subnetwork's secondary range from which each VM gets a /24 for its pods. */
   podRangeName: string
-  /** cloud-init that starts the agent; absent where the image does it by itself. */
-  userData?: string
 }
 
 export interface GroupContext {
@@ -223,12 +221,11 @@ function groupOf({ project }: GroupContext, spec: InstanceGroupSpec, template: s
 }
 
 function propertiesOf({ project, image }: GroupContext, spec: InstanceGroupSpec): Properties {
-  const metadata = { ...(image.userData ? { 'user-data': image.userData } : {}), ...spec.metadata }
   return {
     machineType: spec.machineType,
     labels: spec.labels,
     metadata: {
-      items: Object.entries(metadata)
+      items: Object.entries(spec.metadata)
         .map(([key, value]) => ({ key, value }))
         .toSorted((left, right) => (left.key < right.key ? -1 : 1)),
     },

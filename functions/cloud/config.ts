@@ -15,6 +15,8 @@ export interface CloudConfig {
   audience: string
   /** The project whose topics the agents listen to. */
   pubsubProject: string
+  /** Image of the node agent, for VMs that start it by cloud-init; absent: they have it already. */
+  agentImage?: string
   /** How often Google probes each VM's agent. */
   healthCheckIntervalSeconds: number
   /** How long after a call requests may still come to an endpoint that it has detached. */

@@ -13,6 +13,7 @@ import type { Service } from '#shared/api/service.ts'
 import { keyOf } from '#shared/key.ts'
 import type { InstanceGroupSpec, LoadBalancerSpec } from '#shared/ports/compute.ts'
 import type { Reader } from '#shared/view/reader.ts'
+import { cloudInit } from './cloud-init.ts'
 import type { CloudConfig, ClusterFacts } from './config.ts'
 import { balancerName, baseInstanceName } from './names.ts'
 
@@ -94,6 +95,9 @@ export function groupSpec(
       [VM_METADATA.nodeTaints]: JSON.stringify(pool.spec.taints ?? []),
       [VM_METADATA.agentToken]: atob(token),
       [VM_METADATA.pubsubProject]: config.pubsubProject,
+      ...(config.agentImage
+        ? { [VM_METADATA.agentImage]: config.agentImage, 'user-data': cloudInit() }
+        : {}),
     },
     healthCheck: healthCheck(config),
   }

@@ -57,6 +57,7 @@ locals {
       WHERRY_SUBNETWORK           = module.network.node_subnetwork
       WHERRY_POD_RANGE            = module.network.pod_range_name
       WHERRY_NODE_ACCOUNT         = module.accounts.emails["nodes"]
+      WHERRY_AGENT_IMAGE          = var.agent_image
       WHERRY_HEALTH_CHECK_SECONDS = tostring(var.health_check_seconds)
     }
     deploys = {

@@ -62,6 +62,16 @@ variable "service_sources" {
   default     = ["0.0.0.0/0"]
 }
 
+variable "agent_image" {
+  description = "Image of the node agent, by its digest. infra/deploy builds it and says which."
+  type        = string
+
+  validation {
+    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.agent_image))
+    error_message = "An image with its digest: REGISTRY/NAME@sha256:..."
+  }
+}
+
 variable "health_check_seconds" {
   description = "How often Google probes each VM. 1 notices a dead VM within 3 seconds."
   type        = number

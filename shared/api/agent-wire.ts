@@ -113,6 +113,8 @@ export const VM_METADATA = {
   agentToken: 'wherry-agent-token',
   /** The project whose `wherry-nodes` topic carries this node's wake-ups. */
   pubsubProject: 'wherry-pubsub-project',
+  /** The agent's own image, on VMs that start it by cloud-init; another one makes it make room. */
+  agentImage: 'wherry-agent-image',
 } as const
 
 /** The port of the agent's server on the VM's address, as kubelet's. Paths: agent/server.ts. */

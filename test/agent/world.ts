@@ -33,7 +33,8 @@ export interface World {
   image(name: string, server: string): void
   /** Changes what is wanted, and wakes the agent. */
   want(change: (desired: DesiredState) => void): Promise<void>
-  startAgent(): ChildProcess
+  /** From its source, or another program. */
+  startAgent(program?: string): ChildProcess
   /** After Pub/Sub has lost it. */
   createTopic(): Promise<void>
   /** All that were started, the newest last. */
@@ -111,7 +112,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         .topic(TOPICS.nodes)
         .publishMessage({ data: Buffer.from('{}'), attributes: { cluster: 'c', node: '*' } })
     },
-    startAgent() {
+    startAgent(source = join(ROOT, 'agent/main.ts')) {
       const env = {
         PATH: process.env['PATH'],
         GCE_METADATA_HOST: `127.0.0.1:${portOf(metadata)}`,
@@ -121,7 +122,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         PUBSUB_EMULATOR_HOST: pubsubHost,
         ...options.agentEnv,
       }
-      const line = [...(options.enter?.() ?? []), process.execPath, join(ROOT, 'agent/main.ts')]
+      const line = [...(options.enter?.() ?? []), process.execPath, source]
       const [program = '', ...rest] = line
       const child = spawn(program, rest, {
         env,

@@ -46,6 +46,7 @@ const environment = (name: FunctionName): Record<string, string> => ({
   WHERRY_SUBNETWORK: 'wherry',
   WHERRY_POD_RANGE: 'pods',
   WHERRY_NODE_ACCOUNT: INVOKER,
+  WHERRY_AGENT_IMAGE: `us-docker.pkg.dev/demo/wherry-agent/agent@sha256:${'0'.repeat(64)}`,
 })
 
 function at(name: FunctionName): string {

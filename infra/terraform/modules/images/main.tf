@@ -1,12 +1,13 @@
-# Artifact Registry: images of the node agent and of people's workloads, and those that Cloud Build
-# makes of functions (in a repository of ours, so that nothing stays behind).
+# Artifact Registry: images of people's workloads, and those that Cloud Build makes of functions (in a
+# repository of ours, so that nothing stays behind). infra/deploy makes the one for the node agent's
+# image, which must be there before the plan.
 
 resource "google_artifact_registry_repository" "images" {
   project       = var.project
   location      = var.region
   repository_id = "wherry"
   format        = "DOCKER"
-  description   = "Images of the node agent and of workloads"
+  description   = "Images of workloads"
 }
 
 resource "google_artifact_registry_repository" "functions" {
@@ -40,6 +41,14 @@ resource "google_artifact_registry_repository_iam_member" "nodes_read" {
   project    = var.project
   location   = var.region
   repository = google_artifact_registry_repository.images.name
+  role       = "roles/artifactregistry.reader"
+  member     = "serviceAccount:${var.node_account}"
+}
+
+resource "google_artifact_registry_repository_iam_member" "nodes_read_agent" {
+  project    = var.project
+  location   = var.region
+  repository = "wherry-agent"
   role       = "roles/artifactregistry.reader"
   member     = "serviceAccount:${var.node_account}"
 }
