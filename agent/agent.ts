@@ -10,6 +10,8 @@ import type { Log } from '#shared/ports/log.ts'
 import type { AddressPool } from './network/address-pool.ts'
 import type { Address, Network } from './network/network.ts'
 import { createAnswers } from './node/answer.ts'
+import type { DiskDriver } from './disks/driver.ts'
+import { NodeDisks } from './disks/node-disks.ts'
 import { createApiClient } from './node/api-client.ts'
 import { allocatableOf, capacityOf } from './node/capacity.ts'
 import { drain, shuttingDown } from './node/drain.ts'
@@ -29,6 +31,8 @@ export interface AgentOptions {
   metadata: Metadata
   runtime: Runtime
   network: Network
+  /** How persistent disks become folders. */
+  diskDriver: DiskDriver
   pool: AddressPool
   stateDir: string
   /** Whether containers may be privileged. */
@@ -68,8 +72,19 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     now,
     onUnknown: (unknown) => pods.dropUnknown(unknown),
   })
+  const disks = new NodeDisks({
+    driver: options.diskDriver,
+    stateDir: options.stateDir,
+    instanceId: facts.id,
+    current: () => current,
+    tellInUse: (names) => reporter.tellInUse(names),
+    tellGrown: (news) => reporter.tellGrown(news),
+    wake: () => sync.wake(),
+    log,
+  })
+  await disks.start()
   const pods = new Pods(
-    contextOf(options, reporter, () => current),
+    contextOf(options, { reporter, disks }, () => current),
     (uid) => reporter.isGoneTold(uid),
     (uid) => reporter.forget(uid),
     left,
@@ -106,6 +121,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       const isFirst = current === undefined
       current = desired
       await applyDesired(options, desired, { isFirst, isDraining, pods, reporter })
+      disks.tend(desired).catch((error: unknown) => {
+        log.error('volumes could not be tended', { error })
+      })
     },
     isWaiting: () => pods.isWaitingForConfiguration(),
     log,
@@ -137,6 +155,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       stop.abort()
       sync.stop()
       await pods.shutDown(STOP_SECONDS)
+      await disks.shutDown()
       server.close()
       runtime.close()
       api.close()
@@ -148,7 +167,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 /** What the pods' workers see of this node. */
 function contextOf(
   options: AgentOptions,
-  reporter: Reporter,
+  { reporter, disks }: { reporter: Reporter; disks: NodeDisks },
   current: () => DesiredState | undefined,
 ): NodeContext {
   const { facts, runtime, network, stateDir, allowsPrivileged, machineRoot, log, now } = options
@@ -163,6 +182,7 @@ function contextOf(
     stateDir,
     runtime,
     network,
+    disks,
     log,
     now,
     configuration: () => configurationOf(current()),

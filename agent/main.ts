@@ -2,7 +2,8 @@
 //
 // Environment: GCE_METADATA_HOST, WHERRY_RUNTIME (process, docker), WHERRY_NETWORK (loopback, kernel),
 // WHERRY_STATE_DIR, WHERRY_IMAGES (folders, separated like PATH), WHERRY_DOCKER_SOCKET,
-// WHERRY_ALLOW_PRIVILEGED (true), WHERRY_VPC_URL, and what the Pub/Sub client reads
+// WHERRY_ALLOW_PRIVILEGED (true), WHERRY_VPC_URL, WHERRY_DEVICES (folder with
+// the machine's disks by name), and what the Pub/Sub client reads
 // (PUBSUB_EMULATOR_HOST). Standard input is the power cord where it is a pipe: when it closes, everything
 // is dead at once. SIGTERM is the power button: containers are asked to stop. SIGHUP ends the agent
 // alone: with the docker runtime its containers run on, and the next agent adopts them.
@@ -11,6 +12,9 @@ import { fstatSync, mkdirSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
 import { delimiter, join, resolve } from 'node:path'
 import { startAgent } from './agent.ts'
+import { createBlockDriver } from './disks/block-driver.ts'
+import type { DiskDriver } from './disks/driver.ts'
+import { createFolderDriver } from './disks/folder-driver.ts'
 import { createLineLog } from './log.ts'
 import { openAddressPool } from './network/address-pool.ts'
 import { createLoopback } from './network/loopback.ts'
@@ -67,6 +71,7 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
     metadata,
     runtime,
     network,
+    diskDriver: openDiskDriver(env, stateDir),
     pool,
     stateDir,
     allowsPrivileged: env['WHERRY_ALLOW_PRIVILEGED'] === 'true',
@@ -113,6 +118,12 @@ async function openRuntime(
       log.error('unknown WHERRY_RUNTIME', { runtime: env['WHERRY_RUNTIME'] ?? '' })
       return process.exit(1)
   }
+}
+
+function openDiskDriver(env: NodeJS.ProcessEnv, stateDir: string): DiskDriver {
+  const devices = env['WHERRY_DEVICES']
+  if ((env['WHERRY_RUNTIME'] ?? 'process') !== 'process') return createBlockDriver(devices)
+  return createFolderDriver(devices ?? join(stateDir, 'devices'))
 }
 
 function watchPower(cut: () => void): void {

@@ -1,6 +1,7 @@
 // What visitors notice when something dies, and how soon it is made good: the whole local system, a load
 // generator, one fault after the other.
-// `npm run bench -- failover [--runs N] [--only SCENARIO,…] [--markdown [FILE]]`
+// `npm run bench -- failover [--runs N] [--only SCENARIO,…] [--kills N] [--markdown [FILE]]`; the scenario
+// `disk` kills the VM under a database that is written to, again and again.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
@@ -9,25 +10,34 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { startLocalWherry, type LocalWherry } from '#test/local-wherry.ts'
 import { watchCluster } from './failover/cluster.ts'
+import { diskMeasurements, killUnderWrites, type Kill } from './failover/database.ts'
 import { document } from './failover/document.ts'
 import { startLoad } from './failover/load.ts'
 import { plot } from './failover/plot.ts'
 import { measurementsOf, runOf, type Run } from './failover/results.ts'
 import { play, SCENARIOS, untilCalm, type Hands, type ScenarioName } from './failover/scenarios.ts'
-import type { Measure } from './measurement.ts'
+import type { Measure, Measurement } from './measurement.ts'
 
 const PER_SECOND = 50
 const RUNS = 3
+/** The scenario that is not like the others, and how many VMs it kills. */
+const DISK = 'disk'
+const KILLS = 20
 /** Traffic before the fault, and after all is well. */
 const BEFORE_MS = 1000
 const AFTER_MS = 3000
 const DOCUMENT = join(import.meta.dirname, '..', 'docs', 'failover.md')
 
 export const measure: Measure = async (args) => {
-  const { runs: count, scenarios, markdown } = readOptions(args)
+  const { runs: count, scenarios, markdown, kills } = readOptions(args)
   const wherry = await startLocalWherry()
   const runs: Run[] = []
+  const disk: Measurement[] = []
   try {
+    if (kills > 0) {
+      const hands = { wherry, fault: faultsOf(wherry), tell: tellKill }
+      disk.push(...diskMeasurements(await killUnderWrites(hands, kills)))
+    }
     const cluster = watchCluster(wherry.ready.kubeconfig)
     const hands: Hands = { cluster, fault: faultsOf(wherry) }
     for (let turn = 0; turn < count; turn++) {
@@ -42,7 +52,7 @@ export const measure: Measure = async (args) => {
   } finally {
     await wherry.dispose()
   }
-  return measurementsOf(runs)
+  return [...measurementsOf(runs), ...disk]
 }
 
 async function runOnce(
@@ -82,29 +92,39 @@ function readOptions(args: readonly string[]): {
   runs: number
   scenarios: ScenarioName[]
   markdown: string | undefined
+  kills: number
 } {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
     options: {
       runs: { type: 'string', default: String(RUNS) },
+      kills: { type: 'string', default: String(KILLS) },
       only: { type: 'string' },
       markdown: { type: 'boolean', default: false },
     },
   })
   const runs = Number(values.runs)
   if (!Number.isInteger(runs) || runs < 1) throw new Error('--runs takes a whole number from 1 on')
+  const kills = Number(values.kills)
+  if (!Number.isInteger(kills) || kills < 1)
+    throw new Error('--kills takes a whole number from 1 on')
   const all = SCENARIOS.map(({ name }) => name)
   const wanted = values.only?.split(',')
-  const strangers = wanted?.filter((name) => !all.some((one) => one === name)) ?? []
+  const strangers = wanted?.filter((name) => ![...all, DISK].includes(name)) ?? []
   if (strangers.length > 0) {
-    throw new Error(`no scenario ${strangers.join(', ')}; there are: ${all.join(', ')}`)
+    throw new Error(`no scenario ${strangers.join(', ')}; there are: ${[...all, DISK].join(', ')}`)
   }
   return {
     runs,
     scenarios: all.filter((name) => !wanted || wanted.includes(name)),
+    kills: !wanted || wanted.includes(DISK) ? kills : 0,
     markdown: values.markdown ? (positionals[0] ?? DOCUMENT) : undefined,
   }
+}
+
+function tellKill({ moved }: Kill): void {
+  process.stderr.write(`disk              moved ${moved.toFixed(1)} s\n`)
 }
 
 function tell(turn: number, run: Run): void {

@@ -99,6 +99,7 @@ export async function openCloudSide(options: CloudSideOptions): Promise<CloudSid
     saved: options.saved,
     onChange: () => options.onChange(),
     machines: host.machines,
+    media: host.media,
     publish: (entry) =>
       bus.publish(TOPICS.signals, { attributes: {}, data: JSON.stringify(entry) }),
   })

@@ -187,7 +187,8 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
   const timers = createProcessTimers({ clock, bus: backend.bus })
   ends.add(() => timers.close())
   const { store, bus } = backend
-  const ports: Ports = { store, bus, timers, compute, httpBalancers, clock, log }
+  const { disks } = compute
+  const ports: Ports = { store, bus, timers, compute, disks, httpBalancers, clock, log }
   const endpoints = openApi({ ports, views, backend, cloud, authority, identity, home, adminToken })
   ends.add(() => endpoints.close())
   const github = createLocalGithub({

@@ -5,6 +5,7 @@ import type { Hono } from 'hono'
 import type { Bus, Message } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Compute } from '#shared/ports/compute.ts'
+import type { Disks } from '#shared/ports/disks.ts'
 import type { HttpBalancers } from '#shared/ports/http-balancers.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { Timers } from '#shared/ports/timers.ts'
@@ -26,13 +27,14 @@ export interface Ports {
   bus: Bus
   timers: Timers
   compute: Compute
+  disks: Disks
   httpBalancers: HttpBalancers
   clock: Clock
   log: Log
 }
 
 /** Compute Engine is the cloud function's alone. */
-export type CloudPorts = 'compute' | 'httpBalancers'
+export type CloudPorts = 'compute' | 'disks' | 'httpBalancers'
 
 /** What every function needs. */
 type Basics = Omit<Ports, CloudPorts | 'timers'>

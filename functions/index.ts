@@ -169,7 +169,7 @@ function openCloud(): PushFunction {
     clock: basics.clock,
     network: `global/networks/${env.WHERRY_NETWORK}`,
   })
-  const ports = { ...basics, ...openTimers(env), compute, httpBalancers }
+  const ports = { ...basics, ...openTimers(env), compute, disks: compute.disks, httpBalancers }
   const handle = composeCloud(ports, {
     region,
     apiUrl: (cluster) => `${apiUrl}${clusterPath(cluster)}`,

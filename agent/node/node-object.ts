@@ -78,6 +78,7 @@ function labelsOf(facts: VmFacts): Record<string, string> {
     'beta.kubernetes.io/arch': arch(),
     'topology.kubernetes.io/zone': facts.zone,
     'topology.kubernetes.io/region': region,
+    'topology.gke.io/zone': facts.zone,
     'node.kubernetes.io/instance-type': facts.machineType,
     'beta.kubernetes.io/instance-type': facts.machineType,
   }

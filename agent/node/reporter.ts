@@ -1,7 +1,13 @@
 // Tells the API what is new, and only that, in as few reports as possible: news of one moment go
 // together, a pod that is about to be ready is told once, events ride along with statuses.
 
-import type { NodeEvent, NodeReport, PodReport, ReportAnswer } from '#shared/api/agent-wire.ts'
+import type {
+  GrownVolume,
+  NodeEvent,
+  NodeReport,
+  PodReport,
+  ReportAnswer,
+} from '#shared/api/agent-wire.ts'
 import type { Node } from '#shared/api/node.ts'
 import type { Pod, PodStatus } from '#shared/api/pod.ts'
 import { isEqual } from '#shared/equal.ts'
@@ -31,9 +37,24 @@ const EVENTS_MAX = 500
 /** Last words in one report (bytes): the API takes 3 MiB, and writes each text three times. */
 const WORDS_MAX = 512 * 1024
 
+interface Batch {
+  report: NodeReport
+  news: PodNews[]
+  waiting: InUse['waiting']
+}
+
 interface Pending {
   news: PodNews
   dueAt: number
+}
+
+/** What is to be told of volumes, and who waits for that to be known. */
+interface InUse {
+  names: string[]
+  waiting: {
+    taken: (version: Version | undefined) => void
+    refused: (error: unknown) => void
+  }[]
 }
 
 export class Reporter {
@@ -44,6 +65,8 @@ export class Reporter {
   readonly #retold = new Map<string, string>()
   readonly #gate = createEventGate()
   #events: { event: NodeEvent; dueAt: number }[] = []
+  #inUse: InUse | undefined
+  #grown: GrownVolume[] = []
   #node: Node | undefined
   #timer: NodeJS.Timeout | undefined
   #timerAt = Infinity
@@ -88,6 +111,23 @@ export class Reporter {
     if (this.#events.length >= EVENTS_MAX) this.#events.shift()
     this.#events.push({ event, dueAt: now + EVENTS_MS })
     this.#schedule(EVENTS_MS)
+  }
+
+  /** Volumes in use are told at once; resolves with the version that came of it, if any did. */
+  tellInUse(names: readonly string[]): Promise<Version | undefined> {
+    return new Promise((taken, refused) => {
+      this.#inUse = {
+        names: [...names],
+        waiting: [...(this.#inUse?.waiting ?? []), { taken, refused }],
+      }
+      this.#schedule(0)
+    })
+  }
+
+  /** A file system has grown. */
+  tellGrown(news: GrownVolume): void {
+    this.#grown.push(news)
+    this.#schedule(TOGETHER_MS)
   }
 
   /** True when a state of this version should hold the Node, because the API was told it before. */
@@ -146,7 +186,9 @@ export class Reporter {
         const answer = await untilDone('the report', call, log, signal, isRefusal)
         if (batch.report.node) this.#isNodeTold = true
         this.#taken(batch.news, answer)
+        for (const { taken } of batch.waiting) taken(answer.version)
       } catch (error) {
+        for (const { refused } of batch.waiting) refused(error)
         if (!signal.aborted) log.error('the API refuses a report', { error })
       }
       this.#isSending = false
@@ -155,12 +197,13 @@ export class Reporter {
   }
 
   /** What is due, with everything that is ready to go along. */
-  #take(): { report: NodeReport; news: PodNews[] } | undefined {
+  #take(): Batch | undefined {
     const now = this.#options.now()
     // A timer may come a moment early.
     const isDue = ({ dueAt }: { dueAt: number }): boolean => dueAt <= now + 1
     const pending = [...this.#pending.values()]
-    if (!this.#node && !pending.some(isDue) && !this.#events.some(isDue)) return undefined
+    const hasOther = this.#node !== undefined || this.#inUse !== undefined || this.#grown.length > 0
+    if (!hasOther && !pending.some(isDue) && !this.#events.some(isDue)) return undefined
     const ready = pending
       .filter((each) => isDue(each) || !each.news.isSettling)
       .map((each) => each.news)
@@ -183,9 +226,14 @@ export class Reporter {
       ...(this.#node ? { node: this.#node } : {}),
       ...(news.length > 0 ? { pods: news.map(reportOf) } : {}),
       ...(events.length > 0 ? { events: events.map(({ event }) => event) } : {}),
+      ...(this.#inUse ? { volumesInUse: this.#inUse.names } : {}),
+      ...(this.#grown.length > 0 ? { grown: this.#grown } : {}),
     }
+    const waiting = this.#inUse?.waiting ?? []
     this.#node = undefined
-    return { report, news }
+    this.#inUse = undefined
+    this.#grown = []
+    return { report, news, waiting }
   }
 
   #taken(news: readonly PodNews[], answer: ReportAnswer): void {
@@ -205,7 +253,7 @@ export class Reporter {
 
   #scheduleRest(): void {
     const times = [...this.#pending.values(), ...this.#events].map(({ dueAt }) => dueAt)
-    if (this.#node) times.push(0)
+    if (this.#node || this.#inUse || this.#grown.length > 0) times.push(0)
     if (times.length > 0) this.#schedule(Math.max(0, Math.min(...times) - this.#options.now()))
   }
 }

@@ -6,6 +6,7 @@ import type { PodStatus } from '#shared/api/pod.ts'
 import type { NodeEvent } from '#shared/api/agent-wire.ts'
 import type { ContainerWords } from '#shared/api/last-words.ts'
 import type { Address, Network } from '../network/network.ts'
+import type { NodeDisks } from '../disks/node-disks.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Configuration } from './env.ts'
 
@@ -24,6 +25,7 @@ export interface NodeContext {
   readonly stateDir: string
   readonly runtime: Runtime
   readonly network: Network
+  readonly disks: Pick<NodeDisks, 'make' | 'release'>
   readonly log: Log
   now: () => number
   /** What the node's pods refer to, as last read. */

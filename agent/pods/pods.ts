@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { isPodTerminal } from '#shared/api/pod-conditions.ts'
 import type { DesiredState } from '#shared/api/agent-wire.ts'
 import type { ConfigMap, Secret } from '#shared/api/config.ts'
+import type { KubeObject } from '#shared/api/meta.ts'
 import type { Pod } from '#shared/api/pod.ts'
 import type { LeftContainer } from '../runtime/runtime.ts'
 import type { Configuration } from './env.ts'
@@ -50,7 +51,7 @@ export class Pods {
     }
     const draining = new Set(desired.draining)
     for (const [uid, pod] of wanted) this.#applyPod(uid, pod, draining.has(uid))
-    const versions = [...desired.configMaps, ...desired.secrets].map(versionOf).join(' ')
+    const versions = versionsOf(desired)
     if (versions === this.#versions) return
     this.#versions = versions
     for (const worker of this.#workers.values()) await worker.configurationChanged()
@@ -138,7 +139,14 @@ export function configurationOf(desired: DesiredState | undefined): Configuratio
   return { configMaps: byName(desired?.configMaps), secrets: byName(desired?.secrets) }
 }
 
-function versionOf({ metadata }: ConfigMap | Secret): string {
+/** What pods may wait for. */
+function versionsOf(desired: DesiredState): string {
+  const { configMaps, secrets, claims = [], volumes = [], attachments = [], node } = desired
+  const all = [...configMaps, ...secrets, ...claims, ...volumes, ...attachments]
+  return [...all.map(versionOf), ...(node?.status?.volumesInUse ?? [])].join(' ')
+}
+
+function versionOf({ metadata }: KubeObject): string {
   return `${metadata.uid}@${metadata.resourceVersion ?? ''}`
 }
 

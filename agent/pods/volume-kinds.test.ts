@@ -36,11 +36,20 @@ describe('a volume', () => {
         node: {
           configuration: () => ({ configMaps: new Map(), secrets: new Map() }),
           machineRoot: root,
+          disks: {
+            make: async () => ({ path: root, isWritable: true, isDisk: true, isNew: true }),
+            release: async () => undefined,
+          },
           runtime: { isContained },
         },
         folder: join(root, 'volume'),
       },
     )
+
+  test('of a claim is where its disk is mounted', async () => {
+    const made = await make({ persistentVolumeClaim: { claimName: 'data' } })
+    expect(made).toEqual({ path: root, seenAt: root, isWritable: true })
+  })
 
   test('of type emptyDir is a folder for everybody, or for the group of the pod', async () => {
     const made = await make({ emptyDir: {} })

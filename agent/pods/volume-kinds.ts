@@ -5,6 +5,7 @@ import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Volume } from '#shared/api/pod.ts'
 import { wholeValue } from '#shared/quantity.ts'
+import { VolumePending, type ReadyVolume } from '../disks/node-disks.ts'
 import type { PodFacts } from './downward.ts'
 import { openHostPath } from './host-path.ts'
 import type { NodeContext } from './node-context.ts'
@@ -24,7 +25,7 @@ export interface MadeVolume {
 
 export interface VolumeContext {
   facts: PodFacts
-  node: Pick<NodeContext, 'configuration' | 'machineRoot'> & {
+  node: Pick<NodeContext, 'configuration' | 'disks' | 'machineRoot'> & {
     runtime: Pick<NodeContext['runtime'], 'isContained'>
   }
   /** Where it may keep things: a folder of the pod's for this volume alone. */
@@ -41,6 +42,8 @@ const KINDS: Readonly<Record<string, Make>> = {
   secret: makeFiles,
   downwardAPI: makeFiles,
   projected: makeFiles,
+  persistentVolumeClaim: makeClaimed,
+  ephemeral: makeClaimed,
 }
 
 /**
@@ -85,6 +88,31 @@ async function makeHostPath(volume: Volume, { node }: VolumeContext): Promise<Ma
   const seenAt = join(node.machineRoot, path)
   await openHostPath(path, seenAt, type)
   return { path, seenAt, isWritable: true }
+}
+
+/** What a claim is bound to. VolumePending: it is not there yet. */
+async function makeClaimed(volume: Volume, context: VolumeContext): Promise<MadeVolume> {
+  const { node } = context
+  const { path, isWritable, isDisk, isNew } = await claimed(volume, context)
+  const { runtime, machineRoot } = node
+  if (!isDisk && !runtime.isContained) {
+    throw new VolumeRefused("a volume in the machine's own files is not available on this node")
+  }
+  // A disk is mounted where this agent is, a folder of the machine where that is.
+  const seenAt = isDisk ? path : join(machineRoot, path)
+  if (!isDisk) await openHostPath(path, seenAt, 'DirectoryOrCreate')
+  else if (runtime.isContained && isNew && isWritable) await applyGroup(path, context, false)
+  return { path, seenAt, isWritable }
+}
+
+async function claimed(volume: Volume, { facts, node }: VolumeContext): Promise<ReadyVolume> {
+  try {
+    return await node.disks.make(facts.pod, volume)
+  } catch (error) {
+    if (error instanceof VolumePending) throw error
+    const why = error instanceof Error ? error.message : String(error)
+    throw new VolumeRefused(why, { cause: error })
+  }
 }
 
 async function applyGroup(

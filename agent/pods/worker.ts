@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Pod, PodStatus } from '#shared/api/pod.ts'
 import type { LogFile } from '../logs/log-file.ts'
 import type { Exec, LeftContainer } from '../runtime/runtime.ts'
+import { VolumePending } from '../disks/node-disks.ts'
 import { raise } from './back-off.ts'
 import { PodContainers } from './containers.ts'
 import type { PodAttachment } from './containers.ts'
@@ -28,6 +29,8 @@ import { VolumeRefused } from './volumes.ts'
 
 const DEFAULT_GRACE_SECONDS = 30
 const AGAIN_MS = 2000
+/** As long as kubelet waits before it says something. */
+const VOLUME_PATIENCE_MS = 120_000
 const TIMEOUT_MAX = 2 ** 31 - 1
 
 export class PodWorker {
@@ -39,6 +42,8 @@ export class PodWorker {
   #saved = ''
   #isFinishing = false
   #isClosed = false
+  /** Since when it waits for a volume. */
+  #pendingSince: number | undefined
 
   /** `left`: containers of the pod that an earlier agent started. */
   constructor(pod: Pod, node: NodeContext, left: readonly LeftContainer[] = []) {
@@ -237,18 +242,33 @@ export class PodWorker {
       await this.#makeVolumes()
       record.setUp = 'yes'
       record.setUpRetryAt = undefined
+      this.#pendingSince = undefined
     } catch (error) {
       const now = this.#node.now()
       record.setUps = raise(record.setUps, now, now)
       record.setUpRetryAt = now + record.setUps.ms
       record.setUp = 'no'
       const why = error instanceof Error ? error.message : String(error)
-      if (error instanceof VolumeRefused) this.#event('Warning', 'FailedMount', why)
+      if (error instanceof VolumePending) this.#pending(now)
+      else if (error instanceof VolumeRefused) this.#event('Warning', 'FailedMount', why)
       else {
         this.#event('Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${why}`)
       }
     }
     this.#next()
+  }
+
+  /** What it waits for wakes it; people are told when that takes long, in kubelet's words. */
+  #pending(now: number): void {
+    this.#pendingSince ??= now
+    if (now - this.#pendingSince < VOLUME_PATIENCE_MS) return
+    this.#pendingSince = now
+    const claimed = (this.record.pod.spec.volumes ?? [])
+      .filter(({ persistentVolumeClaim, ephemeral }) => persistentVolumeClaim ?? ephemeral)
+      .map(({ name }) => name)
+    const which = `unmounted volumes=[${claimed.join(' ')}], unattached volumes=[], failed to process volumes=[]`
+    const message = `Unable to attach or mount volumes: ${which}: timed out waiting for the condition`
+    this.#event('Warning', 'FailedMount', message)
   }
 
   /** Its containers end with it; the plan makes it anew before it starts them again. */
@@ -305,6 +325,7 @@ export class PodWorker {
       await network.removePod(uid)
       await runtime.removePod(uid)
       for (const part of ['sub-paths', 'volumes']) await removeFolder(join(this.#folder(), part))
+      await this.#node.disks.release(uid)
       this.record.isFinished = true
     } catch (error) {
       log.warn('a pod could not be cleared away, trying again', { error, pod: name })

@@ -10,6 +10,8 @@ import { createAuditLog, type LogEntry } from './audit-log.ts'
 import { addAutoscalerRoutes } from './autoscalers.ts'
 import { addBackendServiceRoutes } from './backend-services.ts'
 import type { Context, Quotas } from './context.ts'
+import { createMemoryMedia, type DiskMedia } from './disk-media.ts'
+import { createDisks } from './disks.ts'
 import { addForwardingRuleRoutes } from './forwarding-rules.ts'
 import { addGlobalForwardingRuleRoutes } from './global-forwarding-rules.ts'
 import { GoogleError, resourceNotFound } from './google-error.ts'
@@ -46,6 +48,8 @@ export interface ComputeEmulatorOptions {
   clock: Clock
   log: Log
   machines: Machines
+  /** What disks are made of; default: nothing. */
+  media?: DiskMedia
   vpc: Vpc
   /** Takes audit and health-check log entries to the signals topic. */
   publish(entry: LogEntry): Promise<void>
@@ -112,6 +116,7 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
   const shutdownGraceMs = options.shutdownGraceMs ?? SHUTDOWN_GRACE_MS
   const power = createPower({ ctx, machines, vpc, audit, shutdownGraceMs })
   const instances = createInstances(ctx, power, audit)
+  const disks = createDisks(ctx, options.media ?? createMemoryMedia())
   const loop = createGroupLoop({ ctx, instances, power, audit })
   const checker = createHealthChecker({ ctx, vpc, audit })
   const { healthOf } = checker
@@ -124,6 +129,7 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
   }
   vpc.onChange(refreshHttp)
 
+  power.onRemoved((instance) => disks.forget(instance))
   const balanceAnew = (): void => {
     checker.refresh()
     balancers.balance()
@@ -142,6 +148,7 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
   operations.routes(routes)
   addPlaceRoutes(routes, ctx)
   instances.routes(routes)
+  disks.routes(routes)
   addInstanceTemplateRoutes(routes, ctx)
   addInstanceGroupManagerRoutes(routes, { ctx, loop, healthOf })
   addAutoscalerRoutes(routes, ctx)
@@ -158,6 +165,7 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
     app: createApp(project, routes, log),
     async start() {
       operations.finishInterrupted()
+      await disks.restore()
       await Promise.all([
         balancers.refresh(),
         http.refresh(),

@@ -1,8 +1,9 @@
-// The Compute contract on Google's own client library, talking HTTP to the emulator. The clients are
+// The Compute and Disks contracts on Google's own client library, talking HTTP to the emulator. The clients are
 // made once: that takes longer than all of the calls.
 
 import { afterAll, beforeAll } from 'vitest'
 import { computeContract } from '#test/contract/compute.ts'
+import { disksContract } from '#test/contract/disks.ts'
 import {
   openComputeEmulator,
   openGoogleCompute,
@@ -20,4 +21,10 @@ computeContract('google-compute on the emulator', async () => {
   const { emulator, close } = await openComputeEmulator()
   google.use(emulator)
   return { compute: google.compute, close }
+})
+
+disksContract('compute-disks on the emulator', async () => {
+  const { emulator, close } = await openComputeEmulator()
+  google.use(emulator)
+  return { disks: google.compute.disks, compute: google.compute, close }
 })

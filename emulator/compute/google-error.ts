@@ -22,6 +22,7 @@ const KINDS = {
     status: 'INVALID_ARGUMENT',
     operationCode: 'RESOURCE_NOT_READY',
   },
+  limitExceeded: { code: 403, status: 'PERMISSION_DENIED', operationCode: 'LIMIT_EXCEEDED' },
   quotaExceeded: { code: 403, status: 'PERMISSION_DENIED', operationCode: 'QUOTA_EXCEEDED' },
   resourcePoolExhausted: {
     code: 503,

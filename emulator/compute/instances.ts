@@ -221,7 +221,8 @@ function newInstance(ctx: Context, path: string, properties: InstanceProperties)
     fingerprint: fingerprintOf(named.id),
     metadata: properties.metadata,
     scheduling: properties.scheduling,
-    disks: properties.disks,
+    // Its own list: what is attached later is this VM's alone.
+    disks: [...properties.disks],
     networkInterfaces: [
       {
         kind: 'compute#networkInterface',

@@ -22,6 +22,8 @@ export interface Power {
   preempt(path: string): Promise<void>
   /** Calls `listener` after each change of a VM's state. */
   onChange(listener: (path: string) => void): void
+  /** Calls `listener` before the record of a VM goes, and waits for it. */
+  onRemoved(listener: (instance: Instance) => Promise<void>): void
 }
 
 interface Deps {
@@ -39,6 +41,7 @@ export function createPower(deps: Deps): Power {
   const listeners: ((path: string) => void)[] = []
   /** Paths of VMs that Google is taking back. */
   const preempted = new Set<string>()
+  const removals: ((instance: Instance) => Promise<void>)[] = []
 
   /** One step of a VM at a time. */
   function inTurn<T>(path: string, step: () => Promise<T>): Promise<T> {
@@ -148,6 +151,7 @@ export function createPower(deps: Deps): Power {
           told(path, 'v1.compute.instances.delete', 'first')
           await off
         }
+        for (const removed of removals) await removed(instance)
         await machines.deleteDisk(instance.name)
         delete ctx.state.instances[path]
         audit.activity(instance, 'v1.compute.instances.delete')
@@ -175,6 +179,9 @@ export function createPower(deps: Deps): Power {
       }),
     onChange(listener) {
       listeners.push(listener)
+    },
+    onRemoved(listener) {
+      removals.push(listener)
     },
   }
 }

@@ -10,6 +10,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { IdentitySigner } from '../google/identity.ts'
+import { devicesOf } from './disk-media.ts'
 import { CannotCause, type MachineExit, type Machines, type VirtualMachine } from './machines.ts'
 import { startMetadataServer, type MetadataServer } from './metadata-server.ts'
 import { findMarked, freezeTree, killTree, thawTree, type Tree } from './process-tree.ts'
@@ -215,6 +216,7 @@ function environmentOf(
     WHERRY_RUNTIME: 'process',
     WHERRY_NETWORK: 'loopback',
     WHERRY_STATE_DIR: disk,
+    WHERRY_DEVICES: devicesOf(disk),
     [MARK]: vm.id,
   }
 }

@@ -233,6 +233,18 @@ export interface GlobalForwardingRule extends Named {
   labels: Record<string, string>
 }
 
+export interface Disk extends Named {
+  zone: string
+  description?: string
+  /** int64 as text. */
+  sizeGb: string
+  type: string
+  status: 'CREATING' | 'READY'
+  labels: Record<string, string>
+  labelFingerprint: string
+  physicalBlockSizeBytes: string
+}
+
 export interface Operation extends Named {
   operationType: string
   status: 'PENDING' | 'RUNNING' | 'DONE'
@@ -260,6 +272,7 @@ export interface ComputeState {
   instanceGroupManagers: Record<string, InstanceGroupManager>
   groups: Record<string, GroupInternals>
   instances: Record<string, Instance>
+  disks: Record<string, Disk>
   addresses: Record<string, Address>
   healthChecks: Record<string, HealthCheck>
   backendServices: Record<string, BackendService>
@@ -282,6 +295,7 @@ export function emptyState(): ComputeState {
     instanceGroupManagers: {},
     groups: {},
     instances: {},
+    disks: {},
     addresses: {},
     healthChecks: {},
     backendServices: {},

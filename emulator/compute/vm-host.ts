@@ -3,6 +3,7 @@
 
 import { loopbackPlan, type AddressPlan } from './address-plan.ts'
 import { claimBalancerNet } from './balancer-net.ts'
+import { createFolderMedia, type DiskMedia } from './disk-media.ts'
 import type { BalancerDeps, LoadBalancers } from './load-balancer.ts'
 import type { Machines } from './machines.ts'
 import { createProcessMachines, type ProcessMachinesOptions } from './process-machines.ts'
@@ -12,6 +13,8 @@ export interface VmHost {
   /** `process`: containers are processes; `docker`: each VM has a Docker Engine. */
   kind: 'process' | 'docker'
   machines: Machines
+  /** What persistent disks are made of. */
+  media: DiskMedia
   vpc: Vpc
   plan: AddressPlan
   /** Where load balancers are made; undefined: listeners of this process. */
@@ -49,6 +52,7 @@ export async function openProcessHost(options: VmHostOptions): Promise<VmHost> {
         PUBSUB_EMULATOR_HOST: options.pubsubHost,
       },
     }),
+    media: createFolderMedia(options.dir),
     vpc: createVpc(),
     plan: loopbackPlan(balancers.net),
     createBalancers: undefined,

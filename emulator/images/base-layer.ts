@@ -64,7 +64,7 @@ function readKnown(file: string): Layer | undefined {
 }
 
 /** The loader and the libraries, where the program looks for them. */
-function librariesOf(program: string): Entry[] {
+export function librariesOf(program: string): Entry[] {
   const said = execFileSync('ldd', [program], { encoding: 'utf8' })
   const paths = new Set([...said.matchAll(/(\/\S+)/g)].map(([, path]) => path ?? ''))
   return [...paths]

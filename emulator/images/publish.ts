@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { baseLayer } from './base-layer.ts'
 import { entriesOf, writeLayer, type Layer } from './layer.ts'
+import { packagesOf } from './packages.ts'
 import { MANIFEST_TYPE, type Registry } from './registry-client.ts'
 
 export interface PublishOptions {
@@ -25,6 +26,8 @@ interface ImageDescription {
   env?: Record<string, string>
   workdir?: string
   ports?: number[]
+  /** npm packages that it needs; they are in this machine's node_modules. */
+  packages?: string[]
 }
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' }
@@ -60,6 +63,7 @@ async function publishImage(
   const own = await writeLayer(join(cache, `${name.replaceAll('/', '-')}.tar`), [
     { path: target, kind: 'folder' },
     ...entriesOf(folder, target, skip),
+    ...packagesOf(folder, description.packages ?? [], target),
   ])
   const config = Buffer.from(JSON.stringify(configOf(description, [base, own])))
   const layers = [base, own].map(({ digest, size }) => ({ mediaType: LAYER_TYPE, digest, size }))

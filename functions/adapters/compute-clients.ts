@@ -2,6 +2,7 @@
 // seconds and 170 MB to load.
 
 import type { AddressesClient } from '@google-cloud/compute/build/src/v1/addresses_client.js'
+import type { DisksClient } from '@google-cloud/compute/build/src/v1/disks_client.js'
 import type { ForwardingRulesClient } from '@google-cloud/compute/build/src/v1/forwarding_rules_client.js'
 import type { GlobalOperationsClient } from '@google-cloud/compute/build/src/v1/global_operations_client.js'
 import type { InstanceGroupManagersClient } from '@google-cloud/compute/build/src/v1/instance_group_managers_client.js'
@@ -26,6 +27,7 @@ import type { UrlMapsClient } from '@google-cloud/compute/build/src/v1/url_maps_
 export interface ComputeClients {
   addresses: () => Promise<AddressesClient>
   backendServices: () => Promise<RegionBackendServicesClient>
+  disks: () => Promise<DisksClient>
   forwardingRules: () => Promise<ForwardingRulesClient>
   globalOperations: () => Promise<GlobalOperationsClient>
   groups: () => Promise<InstanceGroupManagersClient>
@@ -77,6 +79,10 @@ export function createComputeClients(options: ClientOptions): ComputeClients {
       const { RegionBackendServicesClient } =
         await import('@google-cloud/compute/build/src/v1/region_backend_services_client.js')
       return new RegionBackendServicesClient(options)
+    }),
+    disks: once(async () => {
+      const { DisksClient } = await import('@google-cloud/compute/build/src/v1/disks_client.js')
+      return new DisksClient(options)
     }),
     forwardingRules: once(async () => {
       const { ForwardingRulesClient } =

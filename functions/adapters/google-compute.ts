@@ -2,9 +2,11 @@
 // talks to the emulator (emulator/compute/) instead.
 
 import type { Compute } from '#shared/ports/compute.ts'
+import type { Disks } from '#shared/ports/disks.ts'
 import { applyLoadBalancer, deleteLoadBalancer, listLoadBalancers } from './compute-balancers.ts'
 import { createComputeCalls } from './compute-calls.ts'
 import { clientsFor, OPERATION_TIMEOUT_MS, type ComputeConnection } from './compute-connection.ts'
+import { createComputeDisks } from './compute-disks.ts'
 import {
   applyInstanceGroup,
   deleteInstanceGroup,
@@ -19,8 +21,9 @@ export interface GoogleComputeOptions extends ComputeConnection {
   image?: Partial<VmImage>
 }
 
-/** The driver, and what ends it. */
+/** The driver, that of the Disks port on the same clients, and what ends both. */
 export interface GoogleCompute extends Compute {
+  disks: Disks
   close(): Promise<void>
 }
 
@@ -38,6 +41,7 @@ export function createGoogleCompute(options: GoogleComputeOptions): GoogleComput
   const image = { ...DEFAULT_IMAGE, ...options.image }
   const context: GroupContext = { project, clients, calls, image }
   return {
+    disks: createComputeDisks(context),
     applyInstanceGroup: (spec) => applyInstanceGroup(context, spec),
     deleteInstanceGroup: (name, zone) => deleteInstanceGroup(context, name, zone),
     listInstances: (labels) => listInstances(context, labels),

@@ -3,6 +3,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createManualClock, type ManualClock } from '#emulator/adapters/manual-clock.ts'
 import { createMemoryBus, type MemoryBus } from '#emulator/adapters/memory-bus.ts'
+import { createMemoryDisks } from '#emulator/adapters/memory-disks.ts'
 import { createMemoryCompute, type MemoryCompute } from '#emulator/adapters/memory-compute.ts'
 import { createMemoryHttpBalancers } from '#emulator/adapters/memory-http-balancers.ts'
 import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
@@ -103,7 +104,16 @@ function restart(
     close: async () => {},
   }
   const httpBalancers = createMemoryHttpBalancers()
-  const deps = { ...from, compute: compute ?? from.compute, httpBalancers, log, views, timers }
+  const disks = createMemoryDisks({ compute: from.compute })
+  const deps = {
+    ...from,
+    compute: compute ?? from.compute,
+    disks,
+    httpBalancers,
+    log,
+    views,
+    timers,
+  }
   return { ...from, views, wakes, cloud: createCloud({ ...deps, config: CONFIG }) }
 }
 

@@ -8,6 +8,7 @@ import type { Bus } from '#shared/ports/bus.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Compute } from '#shared/ports/compute.ts'
+import type { Disks } from '#shared/ports/disks.ts'
 import type { HttpBalancers } from '#shared/ports/http-balancers.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { Store } from '#shared/ports/store.ts'
@@ -15,9 +16,14 @@ import type { Timers } from '#shared/ports/timers.ts'
 import { reconcileToFixpoint } from '#shared/reconcile/engine.ts'
 import type { Reconciler } from '#shared/reconcile/outcome.ts'
 import { isReason } from '#shared/status.ts'
+import type { Key } from '#shared/key.ts'
+import type { Reader } from '#shared/view/reader.ts'
 import { continueTeardown, isLeaving as isClusterLeaving } from '../clusters/teardown.ts'
 import type { LiveView, LiveViews } from '../cluster/live-view.ts'
 import { readClusterFacts, type CloudConfig } from './config.ts'
+import { driveDisks, type DiskResults } from './disks/drive.ts'
+import { diskIntents, diskOutcomes, diskResultKeys } from './disks/results.ts'
+import { claimKeys } from './disks/wishes.ts'
 import { drive, type Memo } from './drive.ts'
 import { cloudKeys, intents } from './intents.ts'
 import { newEntryMemo } from './ingresses.ts'
@@ -30,6 +36,7 @@ export interface CloudDeps {
   store: Store
   views: LiveViews
   compute: Compute
+  disks: Disks
   httpBalancers: HttpBalancers
   bus: Bus
   timers: Timers
@@ -60,6 +67,7 @@ interface Known {
 }
 
 const CONFLICTS_MAX = 8
+const DISK_ROUNDS_MAX = 4
 const RETRY_MIN_MS = 5000
 const RETRY_MAX_MS = 300_000
 const WAIT_MIN_MS = 1000
@@ -98,24 +106,51 @@ async function pass(deps: CloudDeps, cluster: string, known: Known): Promise<voi
   const live = await views.open(cluster)
   const facts = await readClusterFacts(views, config, cluster)
   const newToken = config.newToken ?? (() => randomBytes(32).toString('base64url'))
-  const hasWritten = await commit(deps, live, intents(facts, newToken))
+  const hasWritten = await commit(deps, live, [
+    { reconciler: intents(facts, newToken), keys: cloudKeys },
+    { reconciler: diskIntents(facts, config.pubsubProject), keys: claimKeys },
+  ])
   const reader = live.current
   const observed = await drive(deps, reader, facts, known.memo)
-  const hasLearnt = await commit(deps, live, results(observed, config))
+  let disks = await driveDisks(deps, reader, facts)
+  let hasLearnt = await commit(deps, live, [
+    { reconciler: results(observed, config), keys: cloudKeys },
+    outcomesOf(disks),
+  ])
+  // What was done makes room for more: a disk that was taken off can be deleted.
+  for (let round = 1; round < DISK_ROUNDS_MAX && hasProgress(disks); round++) {
+    disks = await driveDisks(deps, live.current, facts)
+    hasLearnt = (await commit(deps, live, [outcomesOf(disks)])) || hasLearnt
+  }
   if (hasWritten || hasLearnt) await tellReconcile(deps, cluster)
-  await askForWakeUp(deps, live, known, observed)
+  await askForWakeUp(deps, live, known, observed, disks)
   if (isClusterLeaving(live.current)) await continueTeardown(deps, cluster)
 }
 
+interface Part {
+  reconciler: Reconciler
+  keys: (reader: Reader) => Key[]
+}
+
+function outcomesOf(disks: DiskResults): Part {
+  return { reconciler: diskOutcomes(disks), keys: (reader) => diskResultKeys(reader, disks) }
+}
+
+function hasProgress(disks: DiskResults): boolean {
+  return [...disks.values()].some(({ is }) => is !== 'failed')
+}
+
 /** Computes and commits until a commit is not refused. True when there was something to write. */
-async function commit(deps: CloudDeps, live: LiveView, reconciler: Reconciler): Promise<boolean> {
+async function commit(deps: CloudDeps, live: LiveView, parts: readonly Part[]): Promise<boolean> {
   for (let conflicts = 0; ; conflicts++) {
     const reader = await live.catchUp()
     const { writes, decisions, faults } = reconcileToFixpoint({
       reader,
-      work: cloudKeys(reader).map((key) => ({ reconciler: reconciler.name, key })),
+      work: parts.flatMap(({ reconciler, keys }) =>
+        keys(reader).map((key) => ({ reconciler: reconciler.name, key })),
+      ),
       now: deps.clock.now(),
-      reconcilers: [reconciler],
+      reconcilers: parts.map(({ reconciler }) => reconciler),
     })
     for (const { message, error } of faults) {
       deps.log.error(message, { cluster: live.cluster, error })
@@ -124,7 +159,11 @@ async function commit(deps: CloudDeps, live: LiveView, reconciler: Reconciler): 
     try {
       await live.commit({
         id: (deps.newId ?? randomUUID)(),
-        cause: { actor: 'function:cloud', verb: 'reconcile', detail: reconciler.name },
+        cause: {
+          actor: 'function:cloud',
+          verb: 'reconcile',
+          detail: parts[0]?.reconciler.name ?? '',
+        },
         writes,
         decisions,
       })
@@ -157,12 +196,16 @@ async function askForWakeUp(
   live: LiveView,
   known: Known,
   observed: Observed,
+  disks: DiskResults,
 ): Promise<void> {
   const all = [...observed.pools.values(), ...observed.balancers.values()]
   const { entry } = observed
   const isEntryBad = entry !== undefined && ('error' in entry || 'endpointError' in entry)
   const hasFailed =
-    isEntryBad || observed.instances === undefined || all.some((one) => 'error' in one)
+    isEntryBad ||
+    observed.instances === undefined ||
+    all.some((one) => 'error' in one) ||
+    [...disks.values()].some(({ is }) => is === 'failed')
   const isDone = nodePools(live.current).every((pool) =>
     isSettled(
       pool,

@@ -3,6 +3,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createManualClock, type ManualClock } from '#emulator/adapters/manual-clock.ts'
 import { createMemoryBus } from '#emulator/adapters/memory-bus.ts'
+import { createMemoryDisks } from '#emulator/adapters/memory-disks.ts'
 import { createMemoryCompute, type MemoryCompute } from '#emulator/adapters/memory-compute.ts'
 import { createMemoryHttpBalancers } from '#emulator/adapters/memory-http-balancers.ts'
 import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
@@ -45,6 +46,7 @@ beforeEach(async () => {
     views,
     compute,
     httpBalancers: createMemoryHttpBalancers(),
+    disks: createMemoryDisks({ compute }),
     clock,
     log,
     bus: createMemoryBus({ clock }),

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { createManualClock, type ManualClock } from '#emulator/adapters/manual-clock.ts'
 import { createMemoryBus } from '#emulator/adapters/memory-bus.ts'
 import { createMemoryCompute } from '#emulator/adapters/memory-compute.ts'
+import { createMemoryDisks } from '#emulator/adapters/memory-disks.ts'
 import {
   createMemoryHttpBalancers,
   type MemoryHttpBalancers,
@@ -52,10 +53,12 @@ function open(): void {
   const log = createMemoryLog()
   views = createLiveViews({ store, clock, log })
   wakes = []
+  const compute = createMemoryCompute({ clock })
   cloud = createCloud({
     store,
     views,
-    compute: createMemoryCompute({ clock }),
+    compute,
+    disks: createMemoryDisks({ compute }),
     httpBalancers: balancers,
     clock,
     log,

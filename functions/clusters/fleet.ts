@@ -5,6 +5,7 @@ import { CLUSTERS, FLEET, type Cluster, type ClusterSpec } from '#shared/api/clu
 import type { KubeObject } from '#shared/api/meta.ts'
 import type { NodePool, NodePoolSpec } from '#shared/api/node-pool.ts'
 import { derivedUid, safeName } from '#shared/hash.ts'
+import { keyOfObject } from '#shared/reconcile/kinds.ts'
 import { keyOf } from '#shared/key.ts'
 import { TOPICS, type Bus } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
@@ -120,7 +121,7 @@ async function commitFirstObjects(
     ...draft.nodePools.map((pool) => nodePool(id, pool, now)),
   ]
   const writes: Write[] = objects.map((object) => ({
-    key: keyOfFirstObject(object),
+    key: keyOfObject(object),
     object,
     expect: null,
   }))
@@ -150,24 +151,6 @@ export function nodePool(cluster: string, draft: NodePoolDraft, now: number): No
     },
     spec: draft.spec,
   }
-}
-
-const RESOURCE_OF_KIND: Record<string, string> = {
-  Namespace: 'namespaces',
-  Service: 'services',
-  ServiceAccount: 'serviceaccounts',
-  ConfigMap: 'configmaps',
-  Endpoints: 'endpoints',
-  EndpointSlice: 'endpointslices.discovery.k8s.io',
-  IngressClass: 'ingressclasses.networking.k8s.io',
-  NodePool: 'nodepools.container.wherry.dev',
-  PriorityClass: 'priorityclasses.scheduling.k8s.io',
-}
-
-function keyOfFirstObject(object: KubeObject): string {
-  const resource = RESOURCE_OF_KIND[object.kind]
-  if (!resource) throw new Error(`no resource is known for a first object of kind ${object.kind}`)
-  return keyOf(resource, object.metadata.namespace, object.metadata.name)
 }
 
 function isCluster(object: KubeObject): object is Cluster {

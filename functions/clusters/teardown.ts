@@ -1,4 +1,4 @@
-// The end of a cluster: first what it holds on Google Cloud (VM groups, load balancers), then every
+// The end of a cluster: first what it holds on Google Cloud (VM groups, load balancers, disks), then every
 // document, then its record. Each step can be repeated; a crash between two is healed by the next call.
 
 import { CLUSTERS, FLEET, type Cluster } from '#shared/api/cluster.ts'
@@ -7,6 +7,8 @@ import type { KubeObject } from '#shared/api/meta.ts'
 import { LOAD_BALANCER_FINALIZER } from '#shared/api/node-pool.ts'
 import { holdsEntry } from '#shared/ingress/classes.ts'
 import { keyOf } from '#shared/key.ts'
+import { keyOfObject } from '#shared/reconcile/kinds.ts'
+import { ownDisks } from '#shared/reconcile/volumes/relations.ts'
 import { TOPICS, type Bus } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Store, Write } from '#shared/ports/store.ts'
@@ -63,23 +65,18 @@ export function isLeaving(reader: Reader): boolean {
   return reader.get(MARKED_NAMESPACE)?.metadata.annotations?.[LEAVING_ANNOTATION] !== undefined
 }
 
-const RESOURCES = {
-  NodePool: 'nodepools.container.wherry.dev',
-  Ingress: INGRESSES,
-  Service: 'services',
-}
-
-function resourceOf({ kind }: KubeObject): string {
-  return kind === 'NodePool' || kind === 'Ingress' ? RESOURCES[kind] : RESOURCES.Service
-}
-
 /** Objects that stand for something on Google Cloud. */
 function cloudHolders(reader: Reader): KubeObject[] {
   const balanced = reader
     .list('services')
     .filter((service) => service.metadata.finalizers?.includes(LOAD_BALANCER_FINALIZER))
   const routed = (reader.list(INGRESSES) as readonly Ingress[]).filter(holdsEntry)
-  return [...reader.list(RESOURCES.NodePool), ...balanced, ...routed]
+  return [
+    ...reader.list('nodepools.container.wherry.dev'),
+    ...balanced,
+    ...routed,
+    ...ownDisks(reader),
+  ]
 }
 
 async function markLeaving(
@@ -91,7 +88,7 @@ async function markLeaving(
   const writes: Write[] = holding
     .filter((object) => !object.metadata.deletionTimestamp)
     .map((object) => ({
-      key: keyOf(resourceOf(object), object.metadata.namespace, object.metadata.name),
+      key: keyOfObject(object),
       object: { ...object, metadata: { ...object.metadata, deletionTimestamp: now } },
       expect: object.metadata.resourceVersion ?? null,
     }))

@@ -17,6 +17,9 @@ import type { NodePool } from '#shared/api/node-pool.ts'
 import { ASKED_ANNOTATION, type Node } from '#shared/api/node.ts'
 import { conditionOf } from '#shared/api/conditions.ts'
 import type { Pod } from '#shared/api/pod.ts'
+import { CLAIMS } from '#shared/api/persistent-volume-claim.ts'
+import { VOLUMES } from '#shared/api/persistent-volume.ts'
+import { VOLUME_ATTACHMENTS } from '#shared/api/volume-attachment.ts'
 import { OWNER_ANNOTATION, REPOSITORIES } from '#shared/api/repository.ts'
 import type { Service } from '#shared/api/service.ts'
 import { isEqual } from '#shared/equal.ts'
@@ -29,6 +32,7 @@ import type { Change, Revision } from '#shared/ports/store.ts'
 import { SERVICE_NAME_LABEL } from '#shared/reconcile/endpoints/slices.ts'
 import type { Reader } from '#shared/view/reader.ts'
 import { usedBy } from '../api/agent/desired.ts'
+import { addVolumes } from './volume-concerns.ts'
 
 /** Every node. */
 export const EVERY_NODE = '*'
@@ -54,6 +58,8 @@ export function noConcerns(): Concerns {
 export function allConcerns(reader: Reader): Concerns {
   const services = reader.list('services') as readonly Service[]
   const needsCloud =
+    reader.list(CLAIMS).length > 0 ||
+    reader.list(VOLUMES).length > 0 ||
     reader.list('nodepools.container.wherry.dev').length > 0 ||
     services.some(({ spec }) => spec.type === 'LoadBalancer') ||
     reader.list(INGRESSES).length > 0
@@ -143,6 +149,11 @@ function addConcerns(concerns: Concerns, change: Change, reader: Reader): void {
     case 'nodepools.container.wherry.dev':
       concerns.cloud ||= !isSamePool(before as NodePool | undefined, after as NodePool | undefined)
       break
+    case CLAIMS:
+    case VOLUMES:
+    case VOLUME_ATTACHMENTS:
+      addVolumes(concerns, change, reader)
+      break
     default:
   }
 }
@@ -186,6 +197,8 @@ function addNode(
   const ready = (node: Node | undefined): string | undefined =>
     node && conditionOf(node, 'Ready')?.status
   concerns.cloud ||= ready(before) !== ready(after)
+  // A disk that was let go of can be taken off.
+  concerns.cloud ||= !isEqual(before?.status?.volumesInUse, after?.status?.volumesInUse)
 }
 
 function addService(

@@ -10,8 +10,11 @@ import type { ConfigMap, Secret } from './config.ts'
 import type { EndpointSlice } from './endpoint-slice.ts'
 import type { ContainerWords } from './last-words.ts'
 import type { Node } from './node.ts'
+import type { PersistentVolumeClaim } from './persistent-volume-claim.ts'
+import type { PersistentVolume } from './persistent-volume.ts'
 import type { Pod, PodStatus } from './pod.ts'
 import type { Service } from './service.ts'
+import type { VolumeAttachment } from './volume-attachment.ts'
 import type { Version } from '../ports/store.ts'
 
 export interface DesiredState {
@@ -29,6 +32,10 @@ export interface DesiredState {
   endpointSlices: EndpointSlice[]
   /** The NetworkPolicies that select this node's pods, resolved to addresses. */
   networkPolicies: PodPolicy[]
+  /** What those pods' volumes claim, what the claims are bound to, and what is to be attached here. */
+  claims?: PersistentVolumeClaim[]
+  volumes?: PersistentVolume[]
+  attachments?: VolumeAttachment[]
   /** The node itself, undefined until the first report created it. */
   node?: Node
 }
@@ -84,6 +91,19 @@ export interface NodeReport {
   node?: Node
   pods?: PodReport[]
   events?: NodeEvent[]
+  /** All volumes that it has mounted or is about to: Node.status.volumesInUse. Absent: as told before. */
+  volumesInUse?: string[]
+  /** File systems that have grown to their volume's size. */
+  grown?: GrownVolume[]
+}
+
+export interface GrownVolume {
+  namespace: string
+  claim: string
+  /** The claim's. */
+  uid: string
+  /** A quantity. */
+  capacity: string
 }
 
 export interface ReportAnswer {

@@ -32,6 +32,24 @@ const LEAST: Record<string, object> = {
   RuntimeClass: { handler: 'runc' },
   Ingress: { spec: { defaultBackend: { service: { name: 'web', port: { number: 80 } } } } },
   IngressClass: { spec: { controller: 'example.com/ingress' } },
+  StorageClass: { provisioner: 'pd.csi.storage.gke.io' },
+  VolumeAttachment: {
+    spec: {
+      attacher: 'pd.csi.storage.gke.io',
+      nodeName: 'vm',
+      source: { persistentVolumeName: 'v' },
+    },
+  },
+  PersistentVolume: {
+    spec: {
+      capacity: { storage: '1Gi' },
+      accessModes: ['ReadWriteOnce'],
+      hostPath: { path: '/srv' },
+    },
+  },
+  PersistentVolumeClaim: {
+    spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+  },
   ControllerRevision: { data: {} },
   'Event events.k8s.io': {
     eventTime: '2027-01-15T08:00:00.000000Z',

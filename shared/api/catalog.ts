@@ -18,6 +18,8 @@ import { namespaceKind } from './namespace.ts'
 import { networkPolicyKind } from './network-policy.ts'
 import { nodePoolKind } from './node-pool.ts'
 import { nodeKind } from './node.ts'
+import { persistentVolumeClaimKind } from './persistent-volume-claim.ts'
+import { persistentVolumeKind } from './persistent-volume.ts'
 import { podKind } from './pod-kind.ts'
 import { podTemplateKind } from './pod-template.ts'
 import { priorityClassKind } from './priority-class.ts'
@@ -28,6 +30,8 @@ import { runtimeClassKind } from './runtime-class.ts'
 import { secretKind } from './secret.ts'
 import { serviceAccountKind } from './service-account.ts'
 import { serviceKind } from './service-kind.ts'
+import { storageClassKind } from './storage-class.ts'
+import { volumeAttachmentKind } from './volume-attachment.ts'
 
 export const CATALOG: readonly KindDefinition[] = [
   componentStatusKind,
@@ -36,6 +40,8 @@ export const CATALOG: readonly KindDefinition[] = [
   eventKind,
   namespaceKind,
   nodeKind,
+  persistentVolumeClaimKind,
+  persistentVolumeKind,
   podKind,
   podTemplateKind,
   resourceQuotaKind,
@@ -51,6 +57,8 @@ export const CATALOG: readonly KindDefinition[] = [
   ingressClassKind,
   ingressKind,
   networkPolicyKind,
+  storageClassKind,
+  volumeAttachmentKind,
   priorityClassKind,
   leaseKind,
   runtimeClassKind,

@@ -44,6 +44,8 @@ export interface NodeStatus {
   nodeInfo?: Record<string, string>
   images?: { names: string[]; sizeBytes?: number }[]
   daemonEndpoints?: { kubeletEndpoint: { Port: number } }
+  /** Volumes that the agent has mounted or is about to: told before it does so. */
+  volumesInUse?: string[]
 }
 
 /** Annotation: the VM's incarnation, `<instance id>`; a new VM of the same name has another. */

@@ -1,6 +1,7 @@
 // Pod: one or more containers that run together on one node.
 // Shapes: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
 
+import type { PersistentVolumeClaimSpec } from './persistent-volume-claim.ts'
 import type { Condition, KubeObject, LabelSelector } from './meta.ts'
 
 export type Quantity = string
@@ -112,6 +113,13 @@ export interface Volume {
   persistentVolumeClaim?: { claimName: string; readOnly?: boolean }
   gcePersistentDisk?: { pdName: string; fsType?: string; partition?: number; readOnly?: boolean }
   nfs?: Record<string, unknown>
+  /** A claim of the pod's own: made for it, and gone with it. */
+  ephemeral?: {
+    volumeClaimTemplate?: {
+      metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> }
+      spec: PersistentVolumeClaimSpec
+    }
+  }
 }
 
 export interface Toleration {

@@ -1,4 +1,5 @@
-// What a new cluster starts with: the namespaces and the service that every Kubernetes cluster has.
+// What a new cluster starts with: the namespaces and the service that every Kubernetes cluster has, and
+// GKE's storage classes.
 
 import type { ConfigMap } from '../api/config.ts'
 import {
@@ -12,6 +13,7 @@ import { API_SERVICE_IP, DNS_SERVICE_IP } from '../api/service-addresses.ts'
 import type { Service } from '../api/service.ts'
 import { derivedUid } from '../hash.ts'
 import { formatTime } from '../time.ts'
+import { standardClasses } from './volumes/classes.ts'
 
 /** The ConfigMap with the CA of the API's certificate, found in every namespace. */
 export const ROOT_CA_CONFIG_MAP = 'kube-root-ca.crt'
@@ -63,6 +65,7 @@ export function bootstrapObjects({ now, ca }: BootstrapInput): KubeObject[] {
     ingressClass,
     kubernetesService(meta('Service', 'kubernetes', 'default')),
     dnsService(meta('Service', 'kube-dns', 'kube-system')),
+    ...standardClasses(meta),
   ]
 }
 

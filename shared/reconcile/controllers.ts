@@ -11,6 +11,9 @@ import { ownerGcReconciler } from './owner-gc.ts'
 import { podGcReconciler } from './pod-gc.ts'
 import { replicaSetReconciler } from './replica-set/replica-set.ts'
 import { resourceQuotaReconciler } from './resource-quota.ts'
+import { volumeAttacher } from './volumes/attach.ts'
+import { volumeBinder } from './volumes/bind.ts'
+import { volumeProtection } from './volumes/protect.ts'
 
 export const CONTROLLERS: readonly Reconciler[] = [
   nodeLifecycleReconciler,
@@ -19,7 +22,10 @@ export const CONTROLLERS: readonly Reconciler[] = [
   ownerGcReconciler,
   replicaSetReconciler,
   deploymentReconciler,
+  volumeProtection,
+  volumeBinder,
   scheduler,
+  volumeAttacher,
   endpointsReconciler,
   resourceQuotaReconciler,
 ]

@@ -8,6 +8,8 @@ import { resources } from './filters/resources.ts'
 import { taints } from './filters/taints.ts'
 import { topologySpread } from './filters/topology-spread.ts'
 import { unschedulable } from './filters/unschedulable.ts'
+import { volumes } from './filters/volumes.ts'
+import { never } from './rule.ts'
 import type { Candidate, Filter, Refusal, Score } from './rule.ts'
 import { demandOf } from './resources.ts'
 import { packing } from './scores/packing.ts'
@@ -19,6 +21,7 @@ import {
 } from './scores/preferences.ts'
 import { spreading } from './scores/spreading.ts'
 import type { Slot, Snapshot } from './snapshot.ts'
+import { volumeNeeds, type VolumeNeeds } from './volumes.ts'
 
 /** In Kubernetes' order: the first that refuses a node is the one that is reported. */
 const FILTERS: readonly Filter[] = [
@@ -27,6 +30,7 @@ const FILTERS: readonly Filter[] = [
   nodeAffinity,
   hostPorts,
   resources,
+  volumes,
   topologySpread,
   podAffinity,
 ]
@@ -42,19 +46,30 @@ const SCORES: readonly Score[] = [
 
 /** Where a pod goes, or why it goes nowhere. */
 export type Placement =
-  | { slot: Slot; feasible: number; why: string }
+  | { slot: Slot; feasible: number; why: string; needs: VolumeNeeds }
   | { slot?: undefined; message: string }
 
 /** Chooses a node and books the pod on it for the rest of the pass. */
 export function place(snapshot: Snapshot, pod: Pod): Placement {
   if (snapshot.slots.length === 0) return { message: 'no nodes available to schedule pods' }
+  const needs = volumeNeeds(snapshot.reader, pod)
+  if (typeof needs === 'string') {
+    const refusal = never(needs)
+    return {
+      message: explain(
+        snapshot.slots.length,
+        snapshot.slots.map(() => refusal),
+        needs,
+      ),
+    }
+  }
   const candidate: Candidate = { pod, demand: demandOf(pod), snapshot }
   const refusals: Refusal[] = []
   const feasible = feasibleSlots(candidate, refusals)
   if (feasible.length === 0) return { message: explain(snapshot.slots.length, refusals) }
   const { slot, why } = best(candidate, feasible)
   snapshot.place(pod, slot, candidate.demand)
-  return { slot, feasible: feasible.length, why }
+  return { slot, feasible: feasible.length, why, needs }
 }
 
 function feasibleSlots(candidate: Candidate, refusals: Refusal[]): Slot[] {
@@ -131,9 +146,9 @@ function scaledPoints(
   return points
 }
 
-/** `0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable. preemption: …`. */
-function explain(nodes: number, refusals: readonly Refusal[]): string {
-  const reasons = tally(refusals.flatMap((refusal) => refusal.reasons))
+/** `forAll` is no matter of nodes, and is not counted. `0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable. preemption: …`. */
+function explain(nodes: number, refusals: readonly Refusal[], forAll?: string): string {
+  const reasons = forAll ? [forAll] : tally(refusals.flatMap((refusal) => refusal.reasons))
   const helped = refusals.filter((refusal) => refusal.isHelpedByPreemption).length
   const preemption = [
     ...(helped > 0 ? [`${helped} No preemption victims found for incoming pod`] : []),

@@ -6,6 +6,9 @@ import { isPodTerminal } from '../api/pod-conditions.ts'
 import type { KubeObject } from '../api/meta.ts'
 import type { Node } from '../api/node.ts'
 import type { Pod } from '../api/pod.ts'
+import { CLAIMS } from '../api/persistent-volume-claim.ts'
+import { VOLUMES } from '../api/persistent-volume.ts'
+import { STORAGE_CLASSES } from '../api/storage-class.ts'
 import { isEqual } from '../equal.ts'
 import { keyOf, splitKey } from '../key.ts'
 import type { Key } from '../key.ts'
@@ -21,6 +24,7 @@ import type {
 import type { Reader } from '../view/reader.ts'
 import { place } from './place.ts'
 import { Snapshot } from './snapshot.ts'
+import { chooseVolumes } from './volumes.ts'
 
 const DEFAULT_SCHEDULER = 'default-scheduler'
 
@@ -45,6 +49,10 @@ function concernsScheduling({ key, before, after }: ObservedChange): boolean {
       return isPodStep(before as Pod | undefined, after as Pod | undefined)
     case 'nodes':
       return isNodeStep(before as Node | undefined, after as Node | undefined)
+    case CLAIMS:
+    case VOLUMES:
+    case STORAGE_CLASSES:
+      return true
     case 'namespaces':
       return !isEqual(before?.metadata.labels, after?.metadata.labels)
     default:
@@ -77,10 +85,18 @@ function schedule(reader: Reader, now: number, room: number): Outcome {
   pending.sort(moreImportantFirst)
   const snapshot = new Snapshot(reader)
   const outcome = new Placements(now, pending.length > EXACT_MESSAGES_MAX)
+  const chosen = new Set<string>()
   for (const pod of pending) {
     if (outcome.writes.length >= room) return { ...outcome.sum(), requeueAtMs: now }
     if (pod.spec.schedulingGates?.length) outcome.gated(pod)
-    else outcome.add(pod, place(snapshot, pod))
+    else {
+      const placement = place(snapshot, pod)
+      const isWaiting = placement.slot !== undefined && placement.needs.unbound.length > 0
+      // Its volumes come first: bound to a node only when they are bound to it.
+      if (isWaiting) {
+        outcome.choose(chooseVolumes(reader, placement.needs, placement.slot, chosen))
+      } else outcome.add(pod, placement)
+    }
   }
   return outcome.sum()
 }
@@ -128,6 +144,11 @@ class Placements {
   add(pod: Pod, placement: ReturnType<typeof place>): void {
     if (placement.slot) this.#bind(pod, placement.slot.name, placement.feasible, placement.why)
     else this.#wait(pod, placement.message)
+  }
+
+  /** What was decided for a pod's volumes. */
+  choose(writes: readonly PlannedWrite[]): void {
+    this.writes.push(...writes)
   }
 
   /** Kubernetes' SchedulingGated. */

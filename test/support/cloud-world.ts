@@ -9,6 +9,7 @@ import { createLocalJWKSet } from 'jose'
 import { createManualClock } from '#emulator/adapters/manual-clock.ts'
 import { createMemoryBus } from '#emulator/adapters/memory-bus.ts'
 import { createMemoryCompute } from '#emulator/adapters/memory-compute.ts'
+import { createMemoryDisks } from '#emulator/adapters/memory-disks.ts'
 import { createMemoryHttpBalancers } from '#emulator/adapters/memory-http-balancers.ts'
 import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import { createMemoryData, createMemoryStore } from '#emulator/adapters/memory-store.ts'
@@ -61,6 +62,7 @@ export class CloudWorld {
   readonly log = createMemoryLog()
   readonly httpBalancers = createMemoryHttpBalancers()
   readonly compute = createMemoryCompute({ clock: this.clock, bootMs: BOOT_MS })
+  readonly disks = createMemoryDisks({ compute: this.compute })
   readonly #bus = createMemoryBus({ isManual: true })
   readonly #stores = new Map<FunctionName, CountedStore>()
   readonly #calls = new Map<FunctionName, number>()
@@ -273,8 +275,17 @@ export class CloudWorld {
   #ports(name: FunctionName): Ports {
     const store = createMemoryStore({ clock: this.clock, data: this.data })
     this.#stores.set(name, store)
-    const { clock, log, compute, httpBalancers } = this
-    return { store, bus: this.#bus, timers: this.#timers, compute, httpBalancers, clock, log }
+    const { clock, log, compute, disks, httpBalancers } = this
+    return {
+      store,
+      bus: this.#bus,
+      timers: this.#timers,
+      compute,
+      disks,
+      httpBalancers,
+      clock,
+      log,
+    }
   }
 
   async #counted<T>(name: FunctionName, call: () => Promise<T>): Promise<T> {

@@ -6,6 +6,7 @@ import type { Instance } from '../state.ts'
 import type { VmHost, VmHostOptions } from '../vm-host.ts'
 import { createRoutedVpc } from '../vpc.ts'
 import { removeCgroup } from './cgroups.ts'
+import { createImageMedia } from './disk-media.ts'
 import { createKernelBalancers } from './load-balancer.ts'
 import { createNetnsMachines } from './machines.ts'
 import { startNameServer } from './name-server.ts'
@@ -52,6 +53,7 @@ export async function openNetnsHost(options: NetnsHostOptions): Promise<VmHost> 
         slot,
         env: { PUBSUB_EMULATOR_HOST: `${host}:${pubsubPort}` },
       }),
+      media: createImageMedia(options.dir),
       vpc: createRoutedVpc(slot.uplink.prober),
       plan: slot.plan,
       createBalancers: (deps) => createKernelBalancers(slot, deps),

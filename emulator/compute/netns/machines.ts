@@ -12,6 +12,7 @@ import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { IdentitySigner } from '../../google/identity.ts'
 import { offsetIn } from '../address-plan.ts'
+import { devicesOf } from '../disk-media.ts'
 import { nameOf } from '../links.ts'
 import type { MachineExit, Machines, VirtualMachine } from '../machines.ts'
 import { startMetadataServer, type MetadataServer } from '../metadata-server.ts'
@@ -217,6 +218,7 @@ function startInit(
       WHERRY_NETWORK: 'kernel',
       WHERRY_DOCKER_SOCKET: '/run/docker.sock',
       WHERRY_STATE_DIR: '/run/stateful/agent',
+      WHERRY_DEVICES: devicesOf(folder),
       VM_NAME: vm.name,
       VM_DISK: image,
       VM_CGROUP: cgroup,

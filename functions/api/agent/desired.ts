@@ -11,6 +11,12 @@ import type { Service } from '#shared/api/service.ts'
 import { undrained } from '#shared/ingress/draining.ts'
 import { policiesFor } from '#shared/network/resolve-policies.ts'
 import { keyOf, type Key } from '#shared/key.ts'
+import {
+  attachments,
+  claimNamesOf,
+  claimOf,
+  volumeNamed,
+} from '#shared/reconcile/volumes/relations.ts'
 import type { Reader } from '#shared/view/reader.ts'
 
 /** The state that the node's agent shall bring about. */
@@ -36,7 +42,27 @@ export function desiredState(reader: Reader, node: string): DesiredState {
       reader.list('endpointslices.discovery.k8s.io') as readonly EndpointSlice[]
     ).map(withoutManagedFields),
     networkPolicies: policiesFor(reader, node),
+    ...volumesOf(reader, node, pods),
     ...(own ? { node: withoutManagedFields(own) } : {}),
+  }
+}
+
+/** Claims and volumes of these pods, and what is to be attached to this node. */
+function volumesOf(
+  reader: Reader,
+  node: string,
+  pods: readonly Pod[],
+): Pick<DesiredState, 'claims' | 'volumes' | 'attachments'> {
+  const own = attachments(reader).filter(({ spec }) => spec.nodeName === node)
+  const claims = pods.flatMap((pod) =>
+    claimNamesOf(pod).flatMap((name) => claimOf(reader, pod.metadata.namespace, name) ?? []),
+  )
+  if (claims.length + own.length === 0) return {}
+  const volumes = claims.flatMap(({ spec }) => volumeNamed(reader, spec.volumeName ?? '') ?? [])
+  return {
+    claims: [...new Set(claims)].map(withoutManagedFields),
+    volumes: [...new Set(volumes)].map(withoutManagedFields),
+    attachments: own.map(withoutManagedFields),
   }
 }
 

@@ -37,6 +37,26 @@ export function nodeWrite(
   return { key, object: unversioned(object), expect: stored.metadata.resourceVersion ?? null }
 }
 
+/** The Node with what its agent has mounted; undefined when that is no news. */
+export function inUseWrite(
+  reader: Reader,
+  reporter: Reporter,
+  volumesInUse: readonly string[],
+): Write | undefined {
+  const key = keyOf('nodes', '', reporter.name)
+  const stored = reader.get(key) as Node | undefined
+  const isSameVm = stored?.metadata.annotations?.[INSTANCE_ID_ANNOTATION] === reporter.instanceId
+  if (!stored || !isSameVm) return undefined
+  const inUse = volumesInUse.toSorted()
+  if (isEqual(stored.status?.volumesInUse ?? [], inUse)) return undefined
+  const { volumesInUse: _, ...status } = stored.status ?? {}
+  const object: Node = {
+    ...stored,
+    status: inUse.length > 0 ? { ...status, volumesInUse: inUse } : status,
+  }
+  return { key, object: unversioned(object), expect: stored.metadata.resourceVersion ?? null }
+}
+
 function newNode(reporter: Reporter, reported: Node, key: string, now: number): Node {
   const { labels, annotations } = reported.metadata
   return {

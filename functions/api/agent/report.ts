@@ -9,6 +9,7 @@ import {
   type ContainerWords,
   type LastWords,
 } from '#shared/api/last-words.ts'
+import type { Node } from '#shared/api/node.ts'
 import type { Pod, PodStatus } from '#shared/api/pod.ts'
 import { isEqual } from '#shared/equal.ts'
 import { keyOf, type Key } from '#shared/key.ts'
@@ -16,7 +17,8 @@ import type { Write } from '#shared/ports/store.ts'
 import type { Reader } from '#shared/view/reader.ts'
 import { unversioned } from '../storage.ts'
 import { eventWrites } from './report-events.ts'
-import { nodeWrite, type Reporter } from './report-node.ts'
+import { grownWrite } from './report-grown.ts'
+import { inUseWrite, nodeWrite, type Reporter } from './report-node.ts'
 
 export interface ReportPlan {
   writes: Write[]
@@ -34,7 +36,9 @@ export function planReport(
   const add = (write: Write | undefined): void => {
     if (write) writes.set(write.key, write)
   }
-  if (report.node) add(nodeWrite(reader, reporter, report.node, now))
+  if (report.node) add(nodeWrite(reader, reporter, withVolumes(report.node, report), now))
+  else if (report.volumesInUse) add(inUseWrite(reader, reporter, report.volumesInUse))
+  for (const news of report.grown ?? []) add(grownWrite(reader, reporter.name, news))
   const unknown: ReportAnswer['unknown'] = []
   for (const news of report.pods ?? []) {
     const pod = ownPod(reader, reporter.name, news)
@@ -49,6 +53,12 @@ export function planReport(
   }
   for (const write of eventWrites(reader, reporter.name, report.events ?? [], now)) add(write)
   return { writes: [...writes.values()], unknown }
+}
+
+/** A report with both tells them as one. */
+function withVolumes(node: Node, { volumesInUse }: NodeReport): Node {
+  if (!volumesInUse) return node
+  return { ...node, status: { ...node.status, volumesInUse: volumesInUse.toSorted() } }
 }
 
 /** The pod, if it is this very one and on this node. */

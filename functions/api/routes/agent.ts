@@ -57,11 +57,24 @@ async function report(
 /** The outer shape is checked; what is inside comes from our own agent, for its own objects only. */
 function nodeReportOf(value: unknown): NodeReport {
   if (typeof value !== 'object' || value === null) throw badRequest('the report is no object')
-  const { node, pods, events }: Partial<NodeReport> = value
+  const { node, pods, events, volumesInUse, grown }: Partial<NodeReport> = value
   const isList = (part: unknown): boolean => part === undefined || Array.isArray(part)
   if (!isList(pods) || !isList(events)) throw badRequest('pods and events must be lists')
   if (node !== undefined && (typeof node !== 'object' || typeof node.metadata !== 'object')) {
     throw badRequest('node must be a Node')
   }
-  return { ...(node ? { node } : {}), ...(pods ? { pods } : {}), ...(events ? { events } : {}) }
+  if (!isList(volumesInUse) || !isList(grown)) {
+    throw badRequest('volumesInUse and grown must be lists')
+  }
+  return {
+    ...(node ? { node } : {}),
+    ...(pods ? { pods } : {}),
+    ...(events ? { events } : {}),
+    ...(volumesInUse ? { volumesInUse: volumesInUse.filter(isText) } : {}),
+    ...(grown ? { grown } : {}),
+  }
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string'
 }

@@ -76,13 +76,28 @@ async function classify(request, response) {
     probability,
   }))
   const pods = { frontend: pod, 'model-api': model.body.pod, 'catalog-api': catalog.body.pod }
-  return send(response, 200, { isSure: model.body.best !== null, guesses, pods })
+  const isSure = model.body.best !== null
+  const [best] = guesses
+  const question = { traits, answer: isSure ? best.name : null, probability: best.probability }
+  // Without its database the app still answers.
+  const isKept = await ask(`${CATALOG}/questions`, question).then(
+    ({ status }) => status === 201,
+    () => false,
+  )
+  return send(response, 200, { isSure, guesses, pods, isKept })
+}
+
+/** What was asked lately, by anybody. */
+async function questions(response) {
+  const { status, body } = await ask(`${CATALOG}/questions`)
+  return send(response, status, body)
 }
 
 async function answer(request, response) {
   const path = new URL(request.url ?? '/', 'http://frontend').pathname
   if (path === '/healthz') return send(response, 200, { ok: true })
   if (path === '/api/classify' && request.method === 'POST') return classify(request, response)
+  if (path === '/api/questions') return questions(response)
   if (path !== '/') return send(response, 404, { error: 'not found' })
   response.writeHead(200, {
     'content-type': 'text/html; charset=utf-8',
