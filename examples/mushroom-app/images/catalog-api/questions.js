@@ -25,6 +25,8 @@ pool.on('error', (error) => console.error(`catalog-api: database: ${error.messag
 let hasTable = false
 
 async function query(text, values) {
+  // Without a name pg would look for one on this machine, three times.
+  if (!process.env.DATABASE_HOST) throw new Error('DATABASE_HOST is not set')
   for (let attempt = 1; ; attempt++) {
     try {
       if (!hasTable) await makeTable()
