@@ -87,7 +87,7 @@ function mushroomApp(current: () => LocalWherry): void {
       .replace('confidence: "0.35"', `confidence: "${CONFIDENCE}"`)
       .replace('key: chanterelles-in-october', `key: ${KEY}`)
     const said = await current().mustKubectl('apply -f -', { input: text })
-    expect(said.match(/ created/g)).toHaveLength(9)
+    expect(said.match(/ created/g)).toHaveLength(13)
     for (const name of ['model-api', 'catalog-api', 'frontend'])
       await k(`rollout status deployment/${name} --timeout=60s`)
     url = await frontend()
@@ -294,4 +294,42 @@ function dockerOnly(current: () => LocalWherry): void {
     for (const { name } of after) expect(died).not.toContain(name)
     await untilServedBy(after.map(({ name }) => name))
   }, 300_000)
+
+  test('a database moves with its disk when its VM loses its power, and forgets nothing', async () => {
+    const k = (args: string): Promise<string> => current().mustKubectl(`-n mushroom ${args}`)
+    // As it is written: what another test has patched in it goes first.
+    await current().mustKubectl(`delete -f ${MUSHROOM} --ignore-not-found --timeout=120s`)
+    await current().mustKubectl(`apply -f ${MUSHROOM}`)
+    for (const name of ['database', 'model-api', 'catalog-api', 'frontend'])
+      await k(`rollout status deployment/${name} --timeout=120s`)
+    const ip = await eventually('an address', () =>
+      k("get service frontend -o jsonpath='{.status.loadBalancer.ingress[0].ip}'"),
+    )
+    const url = current().urlOf(ip)
+    const kept = async (): Promise<number | undefined> => {
+      const response = await fetch(`${url}/api/questions`, { signal: AbortSignal.timeout(5000) })
+      const { questions }: { questions?: { total: number }[] } = JSON.parse(await response.text())
+      return questions?.[0]?.total
+    }
+    const ask = async (): Promise<boolean> => {
+      const response = await fetch(`${url}/api/classify`, {
+        method: 'POST',
+        body: JSON.stringify({ traits: { cap: 'funnel', color: 'yellow' } }),
+        headers: { 'content-type': 'application/json' },
+        signal: AbortSignal.timeout(5000),
+      })
+      return response.ok
+    }
+    const before = await eventually(
+      'a question that is kept',
+      async () => (await ask()) && (await kept()),
+      60_000,
+    )
+    const place = "get pods -l app=database -o jsonpath='{.items[0].spec.nodeName}'"
+    await runFault(current(), 'vm-kill', await k(place))
+    const after = await eventually('the database answers again', kept, 150_000)
+    expect(after).toBeGreaterThanOrEqual(before)
+    await current().mustKubectl(`delete -f ${MUSHROOM} --timeout=120s`)
+    await untilTwoReady()
+  }, 600_000)
 }

@@ -111,6 +111,8 @@ function makeDatabase() {
 
 const postgres = findPostgres()
 if (!existsSync(join(data, 'PG_VERSION'))) makeDatabase()
+// A volume with an fsGroup is opened to that group each time it is mounted; PostgreSQL insists on its own.
+chmodSync(data, 0o700)
 // The volume is this pod's alone. Who wrote it before is gone for certain, but its process number may be
 // somebody else's by now.
 rmSync(join(data, 'postmaster.pid'), { force: true })
