@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { CannotCause, type Impairment, type MachineFaults } from '../machines.ts'
 import { freezeCgroup, processesOf } from './cgroups.ts'
 import { attempt, nft, run } from './run.ts'
-import { runInVm, type Running } from './running.ts'
+import { initOf, runInVm, type Running } from './running.ts'
 import type { Slot } from './slots.ts'
 import { linkOf, type VmNetwork } from './vpc-namespace.ts'
 
@@ -99,7 +99,12 @@ done`
 
 async function undo(slot: Slot, machine: Running): Promise<void> {
   await healNetwork(slot, machine.network)
-  runInVm(machine, ['rm', '-rf', FILLER])
+  try {
+    runInVm(machine, ['rm', '-rf', FILLER])
+  } catch (error) {
+    // Who was silent for long is made anew by its cluster: a VM that has gone meanwhile needs no healing.
+    if (initOf(machine)) throw error
+  }
 }
 
 /** Also when a VM goes: the next one of its number is well. */
