@@ -123,7 +123,7 @@ describe('user-data', () => {
 
 const systemd = spawnSync('systemd-analyze', ['--version'])
 
-test.skipIf(systemd.status !== 0)('systemd takes the unit', () => {
+test.skipIf(systemd.status !== 0 && !process.env['CI'])('systemd takes the unit', () => {
   const dir = mkdtempSync(join(tmpdir(), 'wherry-unit-'))
   try {
     // Programs of Container-Optimized OS that this machine has elsewhere or not at all.

@@ -2,14 +2,16 @@
 // is reported, a metadata server, the VPC registry and Pub/Sub. Everything listens on free ports.
 
 import { spawn, type ChildProcess } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PubSub } from '@google-cloud/pubsub'
 import { serve } from '@hono/node-server'
+import { markedProcesses, signal } from '#agent/runtime/process-tree.ts'
 import { createSystemClock } from '#functions/adapters/system-clock.ts'
 import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import { createVpc, type Vpc } from '#emulator/compute/vpc.ts'
@@ -153,6 +155,8 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         agent.stdin?.destroy()
         await ended
       }
+      // An agent that was killed could not end its containers, and no next one has done it.
+      for (const pid of world.containers()) signal(pid, 'SIGKILL')
       for (const server of [vpcServer as Server, control.server, metadata]) {
         server.close()
         server.closeAllConnections()
@@ -273,17 +277,8 @@ function lastOf(reports: readonly NodeReport[], name: string) {
 
 /** Processes whose environment names the agent that keeps its state in this folder. */
 function processesWith(stateDir: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        const environ = readFileSync(`/proc/${pid}/environ`, 'latin1')
-        return environ.includes('WHERRY_CONTAINER_ID=') && environ.includes(`TEST_HOME=${stateDir}`)
-      } catch {
-        return false
-      }
-    })
-    .map(Number)
+  const owner = createHash('sha256').update(stateDir).digest('hex').slice(0, 12)
+  return markedProcesses(`${owner}.`)
 }
 
 function textOf(request: IncomingMessage): Promise<string> {
