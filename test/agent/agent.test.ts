@@ -55,8 +55,7 @@ describe('the agent', () => {
   afterAll(() => world.close())
 
   const start = async (name: string, container: Container, spec = {}): Promise<void> => {
-    const env = [...(container.env ?? []), { name: 'TEST_HOME', value: world.stateDir }]
-    const pod = podOf(name, { containers: [{ ...container, env }], ...spec })
+    const pod = podOf(name, { containers: [container], ...spec })
     await world.want(({ pods }) => void pods.push(pod))
   }
   const isReady = (name: string): boolean =>
