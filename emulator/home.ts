@@ -33,7 +33,7 @@ export function openHome(dir: string, { reset }: { reset: boolean }): Home {
   }
   writeFileSync(lock, String(process.pid))
   if (reset)
-    for (const name of ['state.json', 'vms', 'firestore'])
+    for (const name of ['state.json', 'vms', 'disks', 'firestore'])
       rmSync(join(dir, name), { recursive: true, force: true })
   return {
     dir,

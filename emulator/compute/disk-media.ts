@@ -1,6 +1,6 @@
 // What an emulated persistent disk is made of: the port between the disks resource and the drivers that
 // give a disk a body. Drivers: createFolderMedia (a folder that outlives its VM, seen by a VM that is a
-// process tree), createImageMedia (netns/disk-media.ts: a block device), createMemoryMedia (nothing; for
+// process tree), openImageMedia (netns/disk-media.ts: a block device), createMemoryMedia (nothing; for
 // tests).
 
 import { mkdir, readFile, rm, symlink, unlink, writeFile } from 'node:fs/promises'

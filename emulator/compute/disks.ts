@@ -68,7 +68,11 @@ export function createDisks(ctx: Context, media: DiskMedia): EmulatedDisks {
             const deviceName = textOf(attached, 'deviceName')
             if (!path || !deviceName) continue
             const isReadOnly = attached['mode'] === 'READ_ONLY'
-            await media.attach(idOf(path), { vm, deviceName, isReadOnly })
+            const disk = idOf(path)
+            await media.attach(disk, { vm, deviceName, isReadOnly }).catch((error: unknown) => {
+              // One that was damaged or is held by somebody else keeps no other from starting.
+              ctx.log.error('a disk does not come back', { disk, instance: vm, error })
+            })
           }
         }
       }),

@@ -1,18 +1,57 @@
 // Persistent disks of VMs of namespaces: files that take no more room than what is written to them, each
 // lent to a VM as a loop device. They are blank when they are made: the VM's agent makes the file system.
+// Files outlive the emulator, devices do not: each start makes them anew.
 
 import { existsSync } from 'node:fs'
 import { mkdir, open, rm, symlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { devicesOf, lockWriter, unlockWriter, type DiskId, type DiskMedia } from '../disk-media.ts'
-import { run } from './run.ts'
+import { GoogleError } from '../google-error.ts'
+import { freeLoops, growLoops, makeLoop, noteLoops, sweepLoops } from './loop-devices.ts'
 
-/** Disks below `dir/disks`; VMs' own files are below `dir/vms`. */
-export function createImageMedia(dir: string): DiskMedia {
-  const folderOf = (disk: DiskId): string => resolve(dir, 'disks', disk)
+interface ImageMedia extends DiskMedia {
+  /** When no VM runs any more: the devices are this machine's again. */
+  close(): Promise<void>
+}
+
+interface Lent {
+  device: string
+  /** Names of the VMs that see it. */
+  vms: Set<string>
+}
+
+/** A VM that was cut off lets go within moments; somebody's program on this machine may not. */
+const PATIENCE_MS = 10_000
+
+/** Disks below `dir/disks`; VMs' own files are below `dir/vms`. `slot` is the name of who holds the devices. */
+export async function openImageMedia(
+  slot: string,
+  dir: string,
+  { patienceMs = PATIENCE_MS } = {},
+): Promise<ImageMedia> {
+  const folder = resolve(dir, 'disks')
+  const folderOf = (disk: DiskId): string => join(folder, disk)
   const imageOf = (disk: DiskId): string => join(folderOf(disk), 'disk.img')
   const linkOf = (vm: string, deviceName: string): string =>
     join(devicesOf(resolve(dir, 'vms', vm)), `google-${deviceName}`)
+  const lent = new Map<DiskId, Lent>()
+  await noteLoops(slot, folder)
+  await freeLoops(folder, patienceMs)
+
+  async function lend(disk: DiskId, isReadOnly: boolean): Promise<Lent> {
+    const known = lent.get(disk)
+    // One device is enough for all that only read.
+    if (known && known.vms.size > 0) return known
+    // Two devices of one file would not see each other's writes.
+    if (!(await freeLoops(imageOf(disk), patienceMs))) {
+      const message = `The disk resource '${disk}' is still mounted where it was detached`
+      throw new GoogleError('resourceInUseByAnotherResource', message)
+    }
+    const fresh = { device: await makeLoop(imageOf(disk), isReadOnly), vms: new Set<string>() }
+    lent.set(disk, fresh)
+    return fresh
+  }
+
   return {
     async create(disk, sizeGb) {
       await mkdir(folderOf(disk), { recursive: true })
@@ -20,27 +59,34 @@ export function createImageMedia(dir: string): DiskMedia {
     },
     async resize(disk, sizeGb) {
       await setSize(imageOf(disk), sizeGb)
-      for (const loop of await loopsOf(imageOf(disk))) await run('losetup', ['-c', loop])
+      await growLoops(imageOf(disk))
     },
     async remove(disk) {
-      await freeLoops(imageOf(disk))
+      lent.delete(disk)
+      await freeLoops(imageOf(disk), 0)
       await rm(folderOf(disk), { recursive: true, force: true })
     },
     async attach(disk, { vm, deviceName, isReadOnly }) {
       if (!isReadOnly) await lockWriter(folderOf(disk), disk, vm)
-      const image = imageOf(disk)
-      // One device is enough for all that only read.
-      const [known] = await loopsOf(image)
-      const mode = isReadOnly ? ['--read-only'] : []
-      const made = known ?? (await run('losetup', ['--find', '--show', ...mode, image])).trim()
+      const { device, vms } = await lend(disk, isReadOnly)
+      vms.add(vm)
       await mkdir(devicesOf(resolve(dir, 'vms', vm)), { recursive: true })
       await rm(linkOf(vm, deviceName), { force: true })
-      await symlink(made, linkOf(vm, deviceName))
+      await symlink(device, linkOf(vm, deviceName))
     },
     async detach(disk, { vm, deviceName }) {
       await rm(linkOf(vm, deviceName), { force: true })
-      const isLast = await unlockWriter(folderOf(disk), vm)
-      if (isLast) await freeLoops(imageOf(disk))
+      await unlockWriter(folderOf(disk), vm)
+      const known = lent.get(disk)
+      known?.vms.delete(vm)
+      if (known && known.vms.size > 0) return
+      lent.delete(disk)
+      // The kernel lets go of a device when the last mount of it is gone.
+      await freeLoops(imageOf(disk), 0)
+    },
+    async close() {
+      lent.clear()
+      await sweepLoops(slot, patienceMs)
     },
   }
 }
@@ -53,18 +99,4 @@ async function setSize(image: string, sizeGb: number): Promise<void> {
   } finally {
     await file.close()
   }
-}
-
-/** The kernel lets go of a device when the last mount of it is gone. */
-async function freeLoops(image: string): Promise<void> {
-  for (const loop of await loopsOf(image)) await run('losetup', ['--detach', loop])
-}
-
-async function loopsOf(image: string): Promise<string[]> {
-  if (!existsSync(image)) return []
-  const text = await run('losetup', ['--noheadings', '--output', 'NAME', '--associated', image])
-  return text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter(Boolean)
 }

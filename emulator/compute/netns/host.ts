@@ -6,7 +6,7 @@ import type { Instance } from '../state.ts'
 import type { VmHost, VmHostOptions } from '../vm-host.ts'
 import { createRoutedVpc } from '../vpc.ts'
 import { removeCgroup } from './cgroups.ts'
-import { createImageMedia } from './disk-media.ts'
+import { openImageMedia } from './disk-media.ts'
 import { createKernelBalancers } from './load-balancer.ts'
 import { createNetnsMachines } from './machines.ts'
 import { startNameServer } from './name-server.ts'
@@ -46,6 +46,8 @@ export async function openNetnsHost(options: NetnsHostOptions): Promise<VmHost> 
     ends.push(() => names.close())
     const registry = await startRegistry(slot, options)
     ends.push(() => registry.close())
+    const media = await openImageMedia(slot.name, options.dir)
+    ends.push(() => media.close())
     return {
       kind: 'docker',
       machines: createNetnsMachines({
@@ -53,7 +55,7 @@ export async function openNetnsHost(options: NetnsHostOptions): Promise<VmHost> 
         slot,
         env: { PUBSUB_EMULATOR_HOST: `${host}:${pubsubPort}` },
       }),
-      media: createImageMedia(options.dir),
+      media,
       vpc: createRoutedVpc(slot.uplink.prober),
       plan: slot.plan,
       createBalancers: (deps) => createKernelBalancers(slot, deps),

@@ -1,9 +1,10 @@
 // Takes away what an emulator that was killed has left: VMs that stood still when it died, namespaces,
-// links, control groups. Only for a slot that nobody holds (slots.ts).
+// links, control groups, loop devices. Only for a slot that nobody holds (slots.ts).
 
 import { readdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { childrenOf, freezeCgroup, processesOf, removeCgroup } from './cgroups.ts'
+import { sweepLoops } from './loop-devices.ts'
 import { attempt, run } from './run.ts'
 import { removeVpcNamespace } from './vpc-namespace.ts'
 
@@ -17,6 +18,7 @@ export async function sweepSlot(name: string): Promise<void> {
     if (netns.startsWith(`${name}-`)) await attempt(run('ip', ['netns', 'del', netns]))
   }
   if (namespaces().includes(name)) await removeVpcNamespace(name)
+  await sweepLoops(name)
 }
 
 /** Kills every process in it, and removes it. */
