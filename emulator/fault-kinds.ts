@@ -46,9 +46,26 @@ export const FAULT_KINDS = {
     value: { name: 'PERCENT', default: '30', pattern: /^(?:\d{1,2}|100)$/ },
   },
   'full-disk': { target: 'node', does: "fill a VM's disk" },
+  'slow-disk': {
+    target: 'node',
+    does: 'a VM reads and writes its disk slowly (KB a second)',
+    value: { name: 'KBPS', default: '512', pattern: /^[1-9]\d{0,6}$/ },
+  },
+  'cpu-load': {
+    target: 'node',
+    does: 'programs that only count take the processors of a VM (how many)',
+    value: { name: 'PROGRAMS', default: '8', pattern: /^[1-9]\d?$/ },
+  },
+  'check-flap': {
+    target: 'node',
+    does: "Google's health checks of a VM fail and succeed in turns; it is well",
+  },
   'stock-out': { target: 'none', does: 'the zone has no machine left: new VMs are refused' },
   quota: { target: 'none', does: "the project's quota is used up: new VMs are refused" },
-  heal: { target: 'none', does: 'undo all that lasts: hung, cut off, slow, full, sold out' },
+  heal: {
+    target: 'none',
+    does: 'undo all that lasts: hung, cut off, slow, busy, full, flapping, sold out',
+  },
 } as const satisfies Record<string, FaultKind>
 
 export type FaultName = keyof typeof FAULT_KINDS

@@ -37,6 +37,7 @@ function app() {
         return `the ${program} of ${name} is dead`
       },
       impair: async (name, what) => void calls.push(`${JSON.stringify(what)} ${name}`),
+      flapChecks: (name) => void calls.push(`flap ${name}`),
       setShortage: (shortage) => void calls.push(`shortage ${shortage}`),
       heal: async () => {
         const healed = [...hung].map((name) => `${name} goes on`)
@@ -79,6 +80,7 @@ describe('a fault', () => {
     { fault: 'vm-stop', target: NODE, calls: [`stop ${NODE}`] },
     { fault: 'vm-preempt', target: NODE, calls: [`preempt ${NODE}`] },
     { fault: 'agent-kill', target: NODE, calls: [`agent ${NODE}`] },
+    { fault: 'check-flap', target: NODE, calls: [`flap ${NODE}`] },
     { fault: 'container-kill', target: 'db-0', calls: [`pod db on ${OTHER}`] },
     { fault: 'container-kill', target: 'other/web-1', calls: [`pod web-1 on ${OTHER}`] },
   ])('$fault is caused', async ({ fault, target, calls: expected }) => {
@@ -136,6 +138,12 @@ describe('a fault', () => {
     { fault: 'delay', value: '250', what: { kind: 'delay', ms: 250 } },
     { fault: 'loss', value: undefined, what: { kind: 'loss', percent: 30 } },
     { fault: 'full-disk', value: undefined, what: { kind: 'full disk' } },
+    {
+      fault: 'slow-disk',
+      value: undefined,
+      what: { kind: 'slow disk', bytesPerSecond: 512 * 1024 },
+    },
+    { fault: 'cpu-load', value: '4', what: { kind: 'cpu load', programs: 4 } },
   ])('$fault $value is an impairment of the VM', async ({ fault, value, what }) => {
     const [status, said] = await order(fault, NODE, value)
     expect([status, calls]).toEqual([200, [`${JSON.stringify(what)} ${NODE}`]])
@@ -145,6 +153,7 @@ describe('a fault', () => {
   test.each([
     { fault: 'partition', value: 'sideways', said: 'partition: not a WAY: sideways' },
     { fault: 'loss', value: '101', said: 'loss: not a PERCENT: 101' },
+    { fault: 'cpu-load', value: '0', said: 'cpu-load: not a PROGRAMS: 0' },
     { fault: 'vm-kill', value: 'now', said: 'vm-kill takes nothing after the name: now' },
   ])('$fault $value is refused', async ({ fault, value, said }) => {
     expect(await order(fault, NODE, value)).toEqual([400, expect.stringContaining(said)])

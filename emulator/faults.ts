@@ -134,6 +134,18 @@ const ON_NODES: Record<
     await compute.impair(node, { kind: 'full disk' })
     return `the disk of ${node} is full, until heal`
   },
+  async 'slow-disk'({ compute }, node, value) {
+    await compute.impair(node, { kind: 'slow disk', bytesPerSecond: Number(value) * 1024 })
+    return `${node} reads and writes ${value} KB a second, until heal`
+  },
+  async 'cpu-load'({ compute }, node, value) {
+    await compute.impair(node, { kind: 'cpu load', programs: Number(value) })
+    return `${value} programs on ${node} do nothing but count, until heal`
+  },
+  'check-flap'({ compute }, node) {
+    compute.flapChecks(node)
+    return `the health checks of ${node} fail and succeed in turns, until heal`
+  },
   'vm-stop'(options, node) {
     inBackground(options, node, options.compute.stopVm(node))
     return `${node} is asked to shut down, and has 30 s for it; its group makes a new VM of that name`

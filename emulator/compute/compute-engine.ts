@@ -104,6 +104,7 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
     quotas,
     plan,
     shortage: undefined,
+    flapping: new Set(),
     changed,
   }
   const audit = createAuditLog(ctx, (entry) => {

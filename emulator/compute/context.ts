@@ -18,6 +18,8 @@ export interface Context {
   plan: AddressPlan
   /** Fault: why no VM is to be had at the moment. */
   shortage: Shortage | undefined
+  /** Fault: VMs (by path) whose health checks fail and succeed in turns. */
+  flapping: Set<string>
   /** Something that a restart should still know has changed. */
   changed(): void
 }

@@ -78,13 +78,14 @@ export function createHealthChecker({ ctx, vpc, audit }: Deps): HealthChecker {
     const since = clock.now()
     let successes = 0
     let failures = 0
-    while (!signal.aborted) {
+    for (let turn = 0; !signal.aborted; turn++) {
       const [wish] = prober.wishes
       const check = wish && state.healthChecks[wish.check]
       const instance = wish && state.instances[wish.instance]
       if (!check || !instance) return
       const next = clock.now() + check.checkIntervalSec * 1000
-      const why = await probe(check, instance, vpc)
+      const isLost = ctx.flapping.has(wish.instance) && isBadTurn(check, turn)
+      const why = isLost ? TIMED_OUT : await probe(check, instance, vpc)
       if (signal.aborted) return
       successes = why === undefined ? successes + 1 : 0
       failures = why === undefined ? 0 : failures + 1
@@ -160,6 +161,11 @@ function wishesOf(ctx: Context): Wish[] {
 /** A VM that shuts down is probed, and gets traffic, until it fails its checks or is off. */
 export function isPoweredOn(instance: Instance | undefined): instance is Instance {
   return instance?.status === 'RUNNING' || instance?.status === 'STOPPING'
+}
+
+/** Of a check that flaps: just as many in a row as it takes to turn, and then to turn back. */
+function isBadTurn({ healthyThreshold, unhealthyThreshold }: HealthCheck, turn: number): boolean {
+  return turn % (healthyThreshold + unhealthyThreshold) < unhealthyThreshold
 }
 
 const TIMED_OUT = 'Connection timed out'

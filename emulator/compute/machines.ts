@@ -30,9 +30,14 @@ export interface MachineExit {
 export type Impairment =
   /** Its packets are lost: those that it sends, those that it should get, or both. */
   | { kind: 'partition'; direction: 'both' | 'send' | 'receive' }
+  /** Packets for it take this much longer. */
   | { kind: 'delay'; ms: number }
   | { kind: 'loss'; percent: number }
   | { kind: 'full disk' }
+  /** All that it reads and writes. */
+  | { kind: 'slow disk'; bytesPerSecond: number }
+  /** So many programs take all the processor time that they get, beside the agent. */
+  | { kind: 'cpu load'; programs: number }
 
 export interface Machines {
   /** Powers it on with the disk of that name; resolves when it runs. Rejects when it cannot. */

@@ -11,7 +11,13 @@ import type { Clock } from '#shared/ports/clock.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { IdentitySigner } from '../google/identity.ts'
 import { devicesOf } from './disk-media.ts'
-import { CannotCause, type MachineExit, type Machines, type VirtualMachine } from './machines.ts'
+import {
+  CannotCause,
+  type Impairment,
+  type MachineExit,
+  type Machines,
+  type VirtualMachine,
+} from './machines.ts'
 import { startMetadataServer, type MetadataServer } from './metadata-server.ts'
 import { findMarked, freezeTree, killTree, thawTree, type Tree } from './process-tree.ts'
 
@@ -149,8 +155,7 @@ export function createProcessMachines(options: ProcessMachinesOptions): Machines
         for (const pid of found) killIfThere(pid)
         return found.length > 0
       },
-      impair: async (_name, { kind }) =>
-        cannot(kind === 'full disk' ? 'no disk of its own' : 'no network of its own'),
+      impair: async (_name, { kind }) => cannot(`no ${PART_OF[kind]} of its own`),
       heal: async () => false,
     },
     deleteDisk: (name) => rm(diskOf(options, name), { recursive: true, force: true }),
@@ -161,6 +166,16 @@ export function createProcessMachines(options: ProcessMachinesOptions): Machines
       await Promise.all([...running.keys()].map(kill))
     },
   }
+}
+
+/** What each impairment is of. */
+const PART_OF: Record<Impairment['kind'], string> = {
+  partition: 'network',
+  delay: 'network',
+  loss: 'network',
+  'full disk': 'disk',
+  'slow disk': 'disk',
+  'cpu load': 'processors',
 }
 
 function cannot(what: string): never {

@@ -1,5 +1,7 @@
 // What a group says of VMs that are not to be had, and that it gets them when they are.
 
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { InstanceGroupSpec } from '#shared/ports/compute.ts'
 import {
@@ -63,4 +65,25 @@ test('what VMs have no part for is refused, saying so', async () => {
   await expect.poll(() => open.machines.isAlive(name)).toBe(true)
   expect(() => open.emulator.killProgram(name, 'docker')).toThrow(CannotCause)
   await expect(open.emulator.impair(name, { kind: 'delay', ms: 5 })).rejects.toThrow(CannotCause)
+})
+
+test('checks that flap are told of, again and again, until heal', async () => {
+  const group = { ...GROUP, healthCheck: { port: 9, path: '/healthz', intervalSeconds: 1 } }
+  const server = createServer((_, response) => response.end('ok'))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await google.compute.applyInstanceGroup(group)
+  await expect.poll(() => open.emulator.vms().length, { timeout: 20_000 }).toBe(1)
+  const [vm] = await google.compute.listInstances({})
+  const address = `${vm?.internalIp}:9/tcp`
+  open.vpc.register({ owner: 'test', address, to: `127.0.0.1:${port}` })
+  const isHealthy = async () => (await google.compute.listInstances({}))[0]?.isHealthy
+  await expect.poll(isHealthy, { timeout: 30_000 }).toBe(true)
+  const told = () => open.entries.filter(({ jsonPayload }) => jsonPayload).length
+  const before = told()
+  open.emulator.flapChecks(vm?.name ?? '')
+  await expect.poll(told, { timeout: 40_000 }).toBeGreaterThanOrEqual(before + 3)
+  expect(await open.emulator.heal()).toEqual([`checks of ${vm?.name} are steady`])
+  await expect.poll(isHealthy, { timeout: 30_000 }).toBe(true)
+  server.close()
 })

@@ -2,6 +2,7 @@
 
 import type { Context, Shortage } from './context.ts'
 import { GoogleError } from './google-error.ts'
+import { nameOf } from './links.ts'
 import type { Impairment, Machines } from './machines.ts'
 import type { Power } from './power.ts'
 
@@ -21,6 +22,8 @@ export interface VmFaults {
   killPod(name: string, hostname: string): boolean
   /** Error: CannotCause where VMs are processes. */
   impair(name: string, what: Impairment): Promise<void>
+  /** Google's health checks of the VM fail and succeed in turns, until heal. */
+  flapChecks(name: string): void
   /** New VMs are refused with Google's error until it ends (undefined). */
   setShortage(shortage: Shortage | undefined): void
   /** Undoes what lasts; answers a phrase for each thing. */
@@ -82,6 +85,7 @@ export function createVmFaults(ctx: Context, machines: Machines, power: Power): 
         : machines.faults.killDocker(running(name)),
     killPod: (name, hostname) => machines.faults.killPod(running(name), hostname),
     impair: async (name, what) => machines.faults.impair(running(name), what),
+    flapChecks: (name) => void ctx.flapping.add(pathOfVm(running(name))),
     setShortage(shortage) {
       ctx.shortage = shortage
     },
@@ -95,6 +99,8 @@ export function createVmFaults(ctx: Context, machines: Machines, power: Power): 
         if (machines.isAlive(name) && (await machines.faults.heal(name)))
           done.push(`${name} is well`)
       }
+      for (const path of ctx.flapping) done.push(`checks of ${nameOf(path)} are steady`)
+      ctx.flapping.clear()
       if (ctx.shortage) done.push('new VMs are to be had again')
       ctx.shortage = undefined
       return done

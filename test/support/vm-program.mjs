@@ -1,7 +1,7 @@
 // Plays the node agent in VMs of namespaces, for tests of the machines: serves at every address of the
 // VM. GET / answers who it is and who asked; /metadata/… passes on what the metadata server says;
 // /names/NAME what the name server says; /ask?url= what another one answers; UDP is echoed with the
-// VM's name. Addresses in the VM's attribute `balancers` are its own too.
+// VM's name; POST /size answers how much was sent. Addresses in the VM's attribute `balancers` are its own too.
 
 import { execFileSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
@@ -37,10 +37,18 @@ const answers = {
 /** Who asked last whether it is well. */
 let checker
 
+/** How much was sent. */
+async function sizeOf(request) {
+  let size = 0
+  for await (const chunk of request) size += chunk.length
+  return String(size)
+}
+
 async function answer(request) {
   const url = new URL(request.url, 'http://vm')
   const [, first = '', ...rest] = url.pathname.split('/')
   if (first === 'healthz') checker = request.socket.remoteAddress
+  if (first === 'size') return sizeOf(request)
   const special = answers[first]
   if (special) return special(rest.join('/'), url.searchParams)
   return JSON.stringify({ name, pid: process.pid, from: request.socket.remoteAddress, checker })

@@ -37,11 +37,19 @@ export function createCgroup(group: string, limits: CgroupLimits): string[] {
       if (tree.endsWith('/cpuset')) copyCpuset(tree, group)
     }
     limit(path, limits)
-    const daemon = join(path, 'daemon')
-    mkdirSync(daemon, { recursive: true })
+    mkdirSync(join(path, 'daemon'), { recursive: true })
     if (tree.endsWith('/cpuset')) copyCpuset(tree, `${group}/daemon`)
-    return join(daemon, 'cgroup.procs')
+    return daemonFile(tree, group)
   })
+}
+
+/** The files that a process of the VM itself writes its id to, to join. */
+export function joinFiles(group: string): string[] {
+  return trees().map((tree) => daemonFile(tree, group))
+}
+
+function daemonFile(tree: string, group: string): string {
+  return join(tree, group, 'daemon', 'cgroup.procs')
 }
 
 /** Controllers must be passed on by every group above. */
@@ -78,13 +86,19 @@ function limit(path: string, { cpus, memoryBytes }: CgroupLimits): void {
   attempt(join(path, 'cpu.max'), `${quota} ${CPU_PERIOD_US}`)
 }
 
-/** The kernel refuses a file that this version or build of it does not have. */
+/** A controller that is not there limits nothing. */
 function attempt(file: string, text: string): void {
-  if (!existsSync(file)) return
+  accepts(file, text)
+}
+
+/** False for a file that this version or build of the kernel does not have. */
+function accepts(file: string, text: string): boolean {
+  if (!existsSync(file)) return false
   try {
     writeFileSync(file, text)
+    return true
   } catch {
-    // A controller that is not there limits nothing.
+    return false
   }
 }
 
@@ -92,6 +106,29 @@ function attempt(file: string, text: string): void {
 export function freezeCgroup(group: string, isFrozen: boolean): void {
   attempt(join(ROOT, 'freezer', group, 'freezer.state'), isFrozen ? 'FROZEN' : 'THAWED')
   attempt(join(ROOT, group, 'cgroup.freeze'), isFrozen ? '1' : '0')
+}
+
+/**
+ * Bounds what the VM reads from a device and writes to it; undefined: no more. v1 knows no bound for a
+ * group with all below it: there each group that is there now gets one. False: this kernel cannot.
+ */
+export function throttleDisk(
+  group: string,
+  device: string,
+  bytesPerSecond: number | undefined,
+): boolean {
+  if (isUnified()) {
+    const bound = bytesPerSecond ?? 'max'
+    return accepts(join(ROOT, group, 'io.max'), `${device} rbps=${bound} wbps=${bound}`)
+  }
+  const groups = groupsBelow(join(ROOT, 'blkio', group))
+  return ['read', 'write'].every((verb) =>
+    groups.every((path) => {
+      const file = join(path, `blkio.throttle.${verb}_bps_device`)
+      // A container that has gone meanwhile needs none.
+      return accepts(file, `${device} ${bytesPerSecond ?? 0}`) || !existsSync(path)
+    }),
+  )
 }
 
 /** The processes in it and below. */

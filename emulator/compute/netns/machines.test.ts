@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '#test/local-wherry.ts'
 import { cannotHaveVms, openNetnsVms, type NetnsVms } from '#test/support/netns-vms.ts'
 import type { MachineExit } from '../machines.ts'
-import { processesOf } from './cgroups.ts'
+import { joinFiles, processesOf } from './cgroups.ts'
 
 const PORT = 10_250
 const SOON_MS = 1000
@@ -157,6 +157,72 @@ describe.skipIf(await cannotHaveVms())('VMs of namespaces', () => {
     expect(free()).toBe(0)
     await vms.machines.faults.heal('vm-2')
     expect(free()).toBeGreaterThan(1_000_000)
+  })
+
+  const DELAY_MS = 300
+  /** What there is of links and rules beside the VMs' own. */
+  function traces(): string[] {
+    const netns = [`--net=/run/netns/${vms.slot.name}`]
+    const links = execFileSync('nsenter', [...netns, 'ip', '-br', 'link'], { encoding: 'utf8' })
+    const tables = execFileSync('nsenter', [...netns, 'nft', 'list', 'tables'], {
+      encoding: 'utf8',
+    })
+    const queues = execFileSync('nsenter', [...netns, 'tc', 'qdisc', 'show'], { encoding: 'utf8' })
+    const hosts = readdirSync('/sys/class/net').filter((name) => name.startsWith(vms.slot.name))
+    return [
+      ...links.split('\n').map((line) => line.split(/[\s@]/)[0] ?? ''),
+      ...tables.split('\n'),
+      ...queues.split('\n'),
+      ...hosts,
+    ]
+  }
+  async function took(work: () => Promise<unknown>): Promise<number> {
+    const from = performance.now()
+    await work()
+    return performance.now() - from
+  }
+
+  test('slow packets arrive all the same, large ones too, no sooner than said', async () => {
+    const before = traces()
+    await vms.machines.faults.impair('vm-2', { kind: 'delay', ms: 50 })
+    await vms.machines.faults.impair('vm-3', { kind: 'delay', ms: DELAY_MS })
+    // There and back once to connect, once to ask.
+    expect(await took(() => get(3))).toBeGreaterThanOrEqual(2 * DELAY_MS)
+    expect(await took(() => reaches(2, 3))).toBeGreaterThanOrEqual(2 * DELAY_MS)
+    const large = 'x'.repeat(2 ** 18)
+    const response = await fetch(`http://${ipOf(3)}:${PORT}/size`, { method: 'POST', body: large })
+    expect(await response.text()).toBe(String(large.length))
+    await vms.machines.faults.heal('vm-3')
+    expect(await took(() => get(2))).toBeGreaterThanOrEqual(100)
+    await vms.machines.faults.heal('vm-2')
+    expect(await get(2)).toContain('vm-2')
+    expect(await get(3)).toContain('vm-3')
+    expect(traces()).toEqual(before)
+  })
+
+  test('a busy VM and a slow disk go on working, until they heal', async () => {
+    const { faults } = vms.machines
+    const counting = (): number =>
+      processesOf(`${group(3)}/daemon`).filter((pid) =>
+        readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('while :; do :; done'),
+      ).length
+    await faults.impair('vm-3', { kind: 'cpu load', programs: 3 })
+    expect(counting()).toBe(3)
+    await untilServing(3)
+    const write = (): void => {
+      const where = ['of=/run/stateful/written', 'bs=64k', 'count=8', 'oflag=direct']
+      const joined = `echo 0 >"$1"; shift; exec "$@"`
+      const blkio = joinFiles(group(3)).find((file) =>
+        /blkio|^\/sys\/fs\/cgroup\/wherry/.test(file),
+      )
+      inFiles(3, 'bash', '-c', joined, 'join', blkio ?? '', 'dd', 'if=/dev/zero', ...where)
+    }
+    await faults.impair('vm-3', { kind: 'slow disk', bytesPerSecond: 2 ** 18 })
+    // Half a megabyte, a quarter each second; the kernel may let the first part through at once.
+    expect(await took(async () => write())).toBeGreaterThanOrEqual(1000)
+    expect(await faults.heal('vm-3')).toBe(true)
+    expect(counting()).toBe(0)
+    await untilServing(3)
   })
 
   function inFiles(n: number, ...command: string[]): string {

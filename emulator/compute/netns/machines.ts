@@ -20,7 +20,8 @@ import { machineType } from '../places.ts'
 import { createCgroup, type CgroupLimits } from './cgroups.ts'
 import { ensureDisk } from './disks.ts'
 import { dockerOptions } from './docker-options.ts'
-import { createNetnsFaults, healNetwork } from './machine-faults.ts'
+import { createNetnsFaults } from './machine-faults.ts'
+import { createNetworkFaults, type NetworkFaults } from './network-faults.ts'
 import { DYING_WITH_US, inNetns } from './run.ts'
 import { initOf, type Running } from './running.ts'
 import type { Slot } from './slots.ts'
@@ -68,6 +69,7 @@ const BOOT_MS = 60_000
 export function createNetnsMachines(options: NetnsMachinesOptions): Machines {
   const { slot, log } = options
   const running = new Map<string, Running>()
+  const faults = createNetworkFaults(slot)
   const listeners: ((exit: MachineExit) => void)[] = []
 
   async function boot(vm: VirtualMachine): Promise<void> {
@@ -101,7 +103,7 @@ export function createNetnsMachines(options: NetnsMachinesOptions): Machines {
       running.set(vm.name, machine)
       void exited.then((code) => noticeExit(machine, code))
     } catch (error) {
-      await takeAway(options, made)
+      await takeAway(slot, faults, made)
       throw error
     }
   }
@@ -123,7 +125,7 @@ export function createNetnsMachines(options: NetnsMachinesOptions): Machines {
       // First the cable: a kernel that survives would say goodbye for every process that dies.
       await cutVmLink(slot, machine.network)
       killInit(machine)
-      await takeAway(options, machine)
+      await takeAway(slot, faults, machine)
       await machine.exited
     } finally {
       if (running.get(machine.vm.name) === machine) running.delete(machine.vm.name)
@@ -156,7 +158,7 @@ export function createNetnsMachines(options: NetnsMachinesOptions): Machines {
     onExit(listener) {
       listeners.push(listener)
     },
-    faults: createNetnsFaults(slot, (name) => running.get(name)),
+    faults: createNetnsFaults(faults, (name) => running.get(name)),
     async close() {
       await Promise.all([...running.keys()].map(kill))
     },
@@ -255,11 +257,12 @@ function killInit(machine: Running): void {
 }
 
 async function takeAway(
-  { slot }: NetnsMachinesOptions,
+  slot: Slot,
+  faults: NetworkFaults,
   { network, cgroup, metadata }: Pick<Running, 'network' | 'cgroup' | 'metadata'>,
 ): Promise<void> {
   await emptyCgroup(cgroup)
-  await healNetwork(slot, network)
+  await faults.heal(network)
   await removeVmNetwork(slot, network, portOf(metadata))
   await metadata.close()
 }

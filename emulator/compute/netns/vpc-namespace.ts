@@ -64,8 +64,13 @@ export async function createVpcNamespace(slot: Slot, ports: VpcPorts): Promise<v
 
 /** Takes the link and its routes away at once, and the namespace as soon as nobody is in it. */
 export async function removeVpcNamespace(name: string): Promise<void> {
-  await attempt(run('ip', ['link', 'del', name]))
+  for (const link of [name, delayLinkOf(name)]) await attempt(run('ip', ['link', 'del', link]))
   await attempt(run('ip', ['netns', 'del', name]))
+}
+
+/** This machine's end of the way through which packets are held back (delays.ts). */
+export function delayLinkOf(slotName: string): string {
+  return `${slotName}-slow`
 }
 
 export function netnsOf(slot: Slot, { number }: Pick<VmNetwork, 'number'>): string {
