@@ -78,11 +78,7 @@ function validateNodeAffinity(path: FieldPath, rules: Affinity['nodeAffinity']):
   const must = rules?.[REQUIRED]
   if (must) {
     const field = child(path, REQUIRED, 'nodeSelectorTerms')
-    const terms = must.nodeSelectorTerms ?? []
-    if (terms.length === 0) {
-      causes.push(required(field, 'must have at least one node selector term'))
-    }
-    causes.push(...eachOf(field, terms, validateTerm))
+    causes.push(...validateNodeSelectorTerms(field, must.nodeSelectorTerms ?? []))
   }
   return [
     ...causes,
@@ -90,6 +86,17 @@ function validateNodeAffinity(path: FieldPath, rules: Affinity['nodeAffinity']):
       ...validateWeight(field, term.weight),
       ...validateTerm(term.preference ?? {}, child(field, 'preference')),
     ]),
+  ]
+}
+
+/** The terms of a node selector, at least one. */
+export function validateNodeSelectorTerms(
+  field: FieldPath,
+  terms: readonly NodeSelectorTerm[],
+): Cause[] {
+  return [
+    ...(terms.length === 0 ? [required(field, 'must have at least one node selector term')] : []),
+    ...eachOf(field, terms, validateTerm),
   ]
 }
 

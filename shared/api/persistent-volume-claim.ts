@@ -7,7 +7,8 @@ import { compareQuantities } from '../quantity.ts'
 import { StatusError } from '../status.ts'
 import type { Cause } from '../status.ts'
 import { AGE_COLUMN, NAME_COLUMN, ageOf, column, wideColumn } from './columns.ts'
-import { forbidden, invalidEach, required } from './field-error.ts'
+import { IMMUTABLE, child, forbidden, invalidEach, invalidValue, required } from './field-error.ts'
+import type { FieldPath } from './field-error.ts'
 import { ALL_VERBS, oldOf } from './kind.ts'
 import type { AdmissionContext, Cell, KindDefinition, PrintContext } from './kind.ts'
 import type { Condition, KubeObject, LabelSelector } from './meta.ts'
@@ -80,6 +81,8 @@ export const persistentVolumeClaimKind: KindDefinition<PersistentVolumeClaim> = 
   applyDefaults(draft, context) {
     draft.spec ??= {}
     draft.spec.volumeMode ??= 'Filesystem'
+    // There are no VolumeAttributesClasses: dropped, as where the feature is off.
+    delete draft.spec.volumeAttributesClassName
     const { old, reader } = context
     if (old) return
     draft.status ??= { phase: 'Pending' }
@@ -122,28 +125,51 @@ export function requestOf({ spec }: PersistentVolumeClaim): Quantity {
 }
 
 function validateClaim(claim: PersistentVolumeClaim, context: AdmissionContext): Cause[] {
-  const { spec } = claim
-  const size = spec.resources?.requests?.['storage']
   const causes = [
     ...validateMeta(claim, { isNamespaced: true }, context),
-    ...validateAccessModes(
-      'spec.accessModes',
-      spec.accessModes,
-      'at least 1 access mode is required',
-    ),
-    ...(spec.selector ? validateLabelSelector('spec.selector', spec.selector) : []),
-    ...(size === undefined
-      ? [required('spec.resources[storage]')]
-      : validateSize('spec.resources[storage]', size)),
-    ...validateVolumeMode('spec.volumeMode', spec.volumeMode),
+    ...validateClaimSpec('spec', claim.spec),
   ]
-  if (spec.storageClassName) {
-    const field = 'spec.storageClassName'
-    const problems = dnsSubdomainProblems(spec.storageClassName)
-    causes.push(...invalidEach(field, spec.storageClassName, problems))
-  }
   const old = oldOf(claim, context)
   return old ? [...causes, ...validateUpdate(claim, old, context)] : causes
+}
+
+/** The spec of a claim, or of the template of a pod's own claim. */
+export function validateClaimSpec(path: FieldPath, spec: PersistentVolumeClaimSpec): Cause[] {
+  const { accessModes, selector, storageClassName, volumeMode } = spec
+  const size = spec.resources?.requests?.['storage']
+  const storage = `${child(path, 'resources')}[storage]`
+  const modes = child(path, 'accessModes')
+  const causes = [
+    ...validateAccessModes(modes, accessModes, 'at least 1 access mode is required'),
+    ...(selector ? validateLabelSelector(child(path, 'selector'), selector) : []),
+    ...(size === undefined ? [required(storage)] : validateSize(storage, size)),
+  ]
+  if (storageClassName) {
+    const problems = dnsSubdomainProblems(storageClassName)
+    causes.push(...invalidEach(child(path, 'storageClassName'), storageClassName, problems))
+  }
+  causes.push(...validateVolumeMode(child(path, 'volumeMode'), volumeMode))
+  for (const name of ['dataSource', 'dataSourceRef'] as const) {
+    if (spec[name]) causes.push(...validateDataSource(child(path, name), spec[name]))
+  }
+  return causes
+}
+
+function validateDataSource(path: FieldPath, source: Record<string, unknown>): Cause[] {
+  const { name, kind, apiGroup } = source
+  return [
+    ...(name ? [] : [required(child(path, 'name'))]),
+    ...(kind ? [] : [required(child(path, 'kind'))]),
+    ...(apiGroup || kind === 'PersistentVolumeClaim'
+      ? []
+      : [
+          invalidValue(
+            path,
+            kind ?? '',
+            "must be 'PersistentVolumeClaim' when referencing the default apiGroup",
+          ),
+        ]),
+  ]
 }
 
 const IMMUTABLE_SPEC =
@@ -155,36 +181,60 @@ function validateUpdate(
   context: AdmissionContext,
 ): Cause[] {
   const isBound = old.status?.phase === 'Bound'
+  const [wanted, before] = [requestOf(claim), requestOf(old)]
+  const change = compareQuantities(wanted, before)
+  if (change > 0) checkExpansion(claim, old, context)
+  const causes: Cause[] = []
   const fixed = ({ spec }: PersistentVolumeClaim): unknown => {
-    const { resources, volumeName, volumeAttributesClassName: _, ...rest } = spec
+    const { resources, volumeName, ...rest } = spec
+    const { storage: _, ...requests } = resources?.requests ?? {}
     return {
       ...rest,
       // A volume may be named, and a class given, as long as there is none.
       ...(old.spec.volumeName ? { volumeName } : {}),
-      ...(old.spec.storageClassName === undefined && !isBound ? { storageClassName: '' } : {}),
-      ...(isBound ? { limits: resources?.limits } : { resources }),
+      ...(isClassNew(claim, old) ? { storageClassName: '' } : {}),
+      resources: isBound ? { requests, limits: resources?.limits ?? {} } : resources,
     }
   }
-  if (!isEqual(fixed(claim), fixed(old))) return [forbidden('spec', IMMUTABLE_SPEC)]
-  const [wanted, before] = [requestOf(claim), requestOf(old)]
-  const change = compareQuantities(wanted, before)
-  if (change === 0) return []
-  if (compareQuantities(wanted, old.status?.capacity?.['storage']) < 0) {
-    const field = 'spec.resources.requests.storage'
-    return [forbidden(field, 'field can not be less than status.capacity')]
+  const [nextClass, oldClass] = [claim, old].map(
+    ({ metadata }) => metadata.annotations?.[BETA_CLASS],
+  )
+  if (nextClass !== oldClass && !(nextClass === undefined && isClassNew(claim, old))) {
+    causes.push(invalidValue(`metadata.annotations.${BETA_CLASS}`, nextClass ?? '', IMMUTABLE))
   }
-  if (change > 0) checkExpansion(claim, context)
-  return []
+  if (!isEqual(fixed(claim), fixed(old))) causes.push(forbidden('spec', IMMUTABLE_SPEC))
+  if (change < 0 && compareQuantities(wanted, old.status?.capacity?.['storage']) <= 0) {
+    const field = 'spec.resources.requests.storage'
+    causes.push(forbidden(field, 'field can not be less than status.capacity'))
+  }
+  if (claim.spec.volumeMode !== old.spec.volumeMode) {
+    causes.push(invalidValue('volumeMode', claim.spec.volumeMode, IMMUTABLE))
+  }
+  return causes
+}
+
+/** The class is said for the first time, or moves from the annotation to its field. */
+function isClassNew({ spec }: PersistentVolumeClaim, old: PersistentVolumeClaim): boolean {
+  if (spec.storageClassName === undefined || old.spec.storageClassName !== undefined) return false
+  const annotation = old.metadata.annotations?.[BETA_CLASS]
+  return annotation === undefined || annotation === spec.storageClassName
 }
 
 /** Kubernetes' admission plugin PersistentVolumeClaimResize. */
-function checkExpansion(claim: PersistentVolumeClaim, { reader }: AdmissionContext): void {
+function checkExpansion(
+  claim: PersistentVolumeClaim,
+  old: PersistentVolumeClaim,
+  { reader }: AdmissionContext,
+): void {
   const { name } = claim.metadata
-  const key = keyOf(STORAGE_CLASSES, '', classOf(claim))
-  const storageClass = reader.get(key) as StorageClass | undefined
-  if (storageClass?.allowVolumeExpansion) return
-  const why =
-    'only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize'
+  const isBound = old.status?.phase === 'Bound'
+  const className = classOf(claim)
+  const storageClass = reader.get(keyOf(STORAGE_CLASSES, '', className)) as StorageClass | undefined
+  const isAllowed = className === classOf(old) && storageClass?.allowVolumeExpansion
+  if (isBound && isAllowed) return
+  const why = isBound
+    ? 'only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize'
+    : 'Only bound persistent volume claims can be expanded'
   throw new StatusError('Forbidden', `persistentvolumeclaims "${name}" is forbidden: ${why}`, {
     name,
     kind: 'persistentvolumeclaims',

@@ -4,11 +4,21 @@
 import { isEqual } from '../equal.ts'
 import type { Cause } from '../status.ts'
 import { AGE_COLUMN, NAME_COLUMN, ageOf, column } from './columns.ts'
-import { IMMUTABLE, forbidden, invalidValue, notSupported, required } from './field-error.ts'
+import {
+  IMMUTABLE,
+  child,
+  duplicate,
+  eachOf,
+  forbidden,
+  invalidValue,
+  notSupported,
+  required,
+  tooLong,
+} from './field-error.ts'
 import { ALL_VERBS, oldOf } from './kind.ts'
 import type { AdmissionContext, KindDefinition } from './kind.ts'
 import type { KubeObject } from './meta.ts'
-import { validateMeta } from './meta-validation.ts'
+import { validateLabelKey, validateMeta } from './meta-validation.ts'
 import { labelKeyProblems } from './name-rules.ts'
 import { GCE_PD_PLUGIN, PD_DRIVER } from './volume-spec.ts'
 
@@ -32,6 +42,7 @@ const DEFAULT_ANNOTATIONS = [
 const POLICIES = ['Delete', 'Retain']
 const MODES = ['Immediate', 'WaitForFirstConsumer']
 const PARAMETERS_MAX = 512
+const PARAMETERS_BYTES_MAX = 256 * 2 ** 10
 
 export const storageClassKind: KindDefinition<StorageClass> = {
   group: 'storage.k8s.io',
@@ -99,18 +110,55 @@ function validateStorageClass(storageClass: StorageClass, context: AdmissionCont
       causes.push(invalidValue('provisioner', provisioner, problem))
     }
   }
-  if (Object.keys(parameters).length > PARAMETERS_MAX) {
-    const detail = `Storage class parameters cannot exceed ${PARAMETERS_MAX} entries`
-    causes.push(invalidValue('parameters', Object.keys(parameters).length, detail))
-  }
+  causes.push(...validateParameters(parameters))
   if (!POLICIES.includes(reclaimPolicy)) {
     causes.push(notSupported('reclaimPolicy', reclaimPolicy, POLICIES))
   }
   if (!MODES.includes(volumeBindingMode)) {
     causes.push(notSupported('volumeBindingMode', volumeBindingMode, MODES))
   }
+  causes.push(...validateTopologies(storageClass))
   const old = oldOf(storageClass, context)
   return old ? [...causes, ...validateUpdate(storageClass, old)] : causes
+}
+
+function validateParameters(parameters: Readonly<Record<string, string>>): Cause[] {
+  const entries = Object.entries(parameters)
+  if (entries.length > PARAMETERS_MAX) return [tooLong('parameters', PARAMETERS_MAX)]
+  const bytes = entries.reduce((sum, [key, value]) => sum + key.length + value.length, 0)
+  return [
+    ...('' in parameters ? [invalidValue('parameters', '', 'field can not be empty.')] : []),
+    ...(bytes > PARAMETERS_BYTES_MAX ? [tooLong('parameters', PARAMETERS_BYTES_MAX)] : []),
+  ]
+}
+
+function validateTopologies({ allowedTopologies }: StorageClass): Cause[] {
+  const seen = new Set<string>()
+  return eachOf('allowedTopologies', allowedTopologies, (term, field) => {
+    const expressions = child(field, 'matchLabelExpressions')
+    const keys = new Set<string>()
+    const causes = eachOf(expressions, term.matchLabelExpressions, ({ key, values = [] }, at) => {
+      const found = [
+        ...(values.length === 0 ? [required(child(at, 'values'))] : []),
+        ...values
+          .map((value, index) => ({ value, index }))
+          .filter(({ value, index }) => values.indexOf(value) < index)
+          .map(({ value, index }) => duplicate(`${child(at, 'values')}[${index}]`, value)),
+        ...(keys.has(key) ? [duplicate(child(at, 'key'), key)] : []),
+        ...validateLabelKey(child(at, 'key'), key ?? ''),
+      ]
+      keys.add(key)
+      return found
+    })
+    const shape = JSON.stringify(
+      (term.matchLabelExpressions ?? [])
+        .map(({ key, values }) => [key, values.toSorted()])
+        .toSorted(),
+    )
+    if (seen.has(shape)) causes.push(duplicate(expressions, ''))
+    seen.add(shape)
+    return causes
+  })
 }
 
 function validateUpdate(storageClass: StorageClass, old: StorageClass): Cause[] {

@@ -6,11 +6,14 @@ import { isEqual } from '../equal.ts'
 import { derivedUid } from '../hash.ts'
 import type { Cause } from '../status.ts'
 import { AGE_COLUMN, NAME_COLUMN, ageOf, column } from './columns.ts'
-import { IMMUTABLE, invalidValue, required } from './field-error.ts'
+import { IMMUTABLE, child, forbidden, invalidEach, invalidValue, required } from './field-error.ts'
+import type { FieldPath } from './field-error.ts'
 import { ALL_VERBS, oldOf } from './kind.ts'
 import type { AdmissionContext, KindDefinition } from './kind.ts'
 import type { KubeObject } from './meta.ts'
 import { validateMeta } from './meta-validation.ts'
+import { dnsSubdomainProblems } from './name-rules.ts'
+import { validateInlineVolume } from './persistent-volume-validation.ts'
 import type { PersistentVolumeSpec } from './persistent-volume.ts'
 
 export interface VolumeAttachment extends KubeObject {
@@ -81,17 +84,31 @@ function validateVolumeAttachment(
   context: AdmissionContext,
 ): Cause[] {
   const causes = validateMeta(attachment, { isNamespaced: false }, context)
-  const { attacher, nodeName, source }: Partial<VolumeAttachment['spec']> = attachment.spec ?? {}
+  const {
+    attacher,
+    nodeName = '',
+    source,
+  }: Partial<VolumeAttachment['spec']> = attachment.spec ?? {}
   if (!attacher) causes.push(required('spec.attacher'))
-  if (!nodeName) causes.push(required('spec.nodeName'))
-  const isOne = Boolean(source?.persistentVolumeName) !== Boolean(source?.inlineVolumeSpec)
-  if (!isOne) {
-    const detail = 'must specify exactly one of inlineVolumeSpec and persistentVolumeName'
-    causes.push(required('spec.source', detail))
-  }
+  causes.push(
+    ...validateSource('spec.source', source),
+    ...invalidEach('spec.nodeName', nodeName, dnsSubdomainProblems(nodeName)),
+  )
   const old = oldOf(attachment, context)
   if (old && !isEqual(old.spec, attachment.spec)) {
     causes.push(invalidValue('spec', attachment.spec, IMMUTABLE))
   }
   return causes
+}
+
+function validateSource(path: FieldPath, source: Partial<VolumeAttachment['spec']['source']> = {}) {
+  const { persistentVolumeName: name, inlineVolumeSpec: inline } = source
+  const detail = 'must specify exactly one of inlineVolumeSpec and persistentVolumeName'
+  if (name !== undefined && inline) return [forbidden(path, detail)]
+  if (inline) return validateInlineVolume(child(path, 'inlineVolumeSpec'), inline)
+  if (name === undefined) return [required(path, detail)]
+  const field = child(path, 'persistentVolumeName')
+  return name
+    ? invalidEach(field, name, dnsSubdomainProblems(name))
+    : [required(field, 'must specify non empty persistentVolumeName')]
 }

@@ -1,7 +1,7 @@
 // What PersistentVolumes and PersistentVolumeClaims share: access modes, volume modes, names of
 // annotations and finalizers, sizes.
 
-import { compareQuantities, isQuantity, NOT_A_QUANTITY } from '../quantity.ts'
+import { canonicalQuantity, compareQuantities, isQuantity, NOT_A_QUANTITY } from '../quantity.ts'
 import type { Cause } from '../status.ts'
 import { forbidden, invalidValue, notSupported, required } from './field-error.ts'
 import type { FieldPath } from './field-error.ts'
@@ -83,7 +83,7 @@ export function validateSize(field: FieldPath, size: string): Cause[] {
   if (!isQuantity(size)) return [invalidValue(field, size, NOT_A_QUANTITY)]
   return compareQuantities(size, '0') > 0
     ? []
-    : [invalidValue(field, size, 'must be greater than zero')]
+    : [invalidValue(field, canonicalQuantity(size), 'must be greater than zero')]
 }
 
 /** Kubernetes' admission plugin StorageObjectInUseProtection: a new object gets its finalizer. */

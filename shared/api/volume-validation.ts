@@ -14,6 +14,7 @@ import {
 } from './field-error.ts'
 import type { FieldPath } from './field-error.ts'
 import { configKeyProblems, dnsLabelProblems } from './name-rules.ts'
+import { validateClaimSpec } from './persistent-volume-claim.ts'
 import type { KeyToPath, Volume } from './pod.ts'
 
 const HOST_PATH_TYPES = [
@@ -28,6 +29,7 @@ const HOST_PATH_TYPES = [
 ]
 const MODE_TEXT = 'must be a number between 0 and 0777 (octal), both inclusive'
 const MODE_MAX = 0o777
+const PARTITION_MAX = 255
 
 /** All volumes of a pod. */
 export function validateVolumes(path: FieldPath, volumes: readonly Volume[] | undefined): Cause[] {
@@ -60,8 +62,8 @@ function validateSource(field: FieldPath, volume: Volume): Cause[] {
 }
 
 function validateKnownSource(field: FieldPath, volume: Volume): Cause[] {
-  const { emptyDir, hostPath, configMap, secret, persistentVolumeClaim, gcePersistentDisk, nfs } =
-    volume
+  const { emptyDir, hostPath, configMap, secret, persistentVolumeClaim } = volume
+  const { gcePersistentDisk, nfs, ephemeral } = volume
   if (emptyDir) return validateEmptyDir(child(field, 'emptyDir'), emptyDir.sizeLimit)
   if (hostPath) return validateHostPath(child(field, 'hostPath'), hostPath)
   if (configMap) {
@@ -79,15 +81,11 @@ function validateKnownSource(field: FieldPath, volume: Volume): Cause[] {
   if (persistentVolumeClaim && !persistentVolumeClaim.claimName) {
     return [required(child(field, 'persistentVolumeClaim.claimName'))]
   }
-  if (gcePersistentDisk && !gcePersistentDisk.pdName) {
-    return [required(child(field, 'gcePersistentDisk.pdName'))]
+  if (gcePersistentDisk) {
+    return validatePersistentDisk(child(field, 'persistentDisk'), gcePersistentDisk)
   }
-  if (nfs) {
-    return ['server', 'path']
-      .filter((name) => !nfs[name])
-      .map((name) => required(child(field, 'nfs', name)))
-  }
-  return []
+  if (ephemeral) return validateEphemeral(child(field, 'ephemeral'), ephemeral)
+  return nfs ? validateNfs(child(field, 'nfs'), nfs) : []
 }
 
 function validateEmptyDir(field: FieldPath, sizeLimit: string | undefined): Cause[] {
@@ -98,7 +96,11 @@ function validateEmptyDir(field: FieldPath, sizeLimit: string | undefined): Caus
   return [forbidden(child(field, 'sizeLimit'), detail)]
 }
 
-function validateHostPath(field: FieldPath, source: NonNullable<Volume['hostPath']>): Cause[] {
+/** A folder of a node, as a source of a pod's volume or of a PersistentVolume. */
+export function validateHostPath(
+  field: FieldPath,
+  source: NonNullable<Volume['hostPath']>,
+): Cause[] {
   const { path, type = '' } = source
   if (!path) return [required(child(field, 'path'))]
   return [
@@ -107,6 +109,38 @@ function validateHostPath(field: FieldPath, source: NonNullable<Volume['hostPath
       ? []
       : [notSupported(child(field, 'type'), type, HOST_PATH_TYPES)]),
   ]
+}
+
+function validateEphemeral(
+  path: FieldPath,
+  { volumeClaimTemplate: template }: NonNullable<Volume['ephemeral']>,
+): Cause[] {
+  const field = child(path, 'volumeClaimTemplate')
+  return template ? validateClaimSpec(child(field, 'spec'), template.spec ?? {}) : [required(field)]
+}
+
+/** A disk, as a source of a pod's volume or of a PersistentVolume. */
+export function validatePersistentDisk(
+  path: FieldPath,
+  { pdName, partition = 0 }: { pdName?: string; partition?: number },
+): Cause[] {
+  const isIn = partition >= 0 && partition <= PARTITION_MAX
+  const range = `must be between 0 and ${PARTITION_MAX}, inclusive`
+  return [
+    ...(pdName ? [] : [required(child(path, 'pdName'))]),
+    ...(isIn ? [] : [invalidValue(child(path, 'partition'), partition, range)]),
+  ]
+}
+
+/** A file server, likewise. */
+export function validateNfs(path: FieldPath, nfs: { server?: string; path?: string }): Cause[] {
+  const field = child(path, 'path')
+  const causes = nfs.server ? [] : [required(child(path, 'server'))]
+  if (!nfs.path) causes.push(required(field))
+  if (!nfs.path?.startsWith('/')) {
+    causes.push(invalidValue(field, nfs.path ?? '', 'must be an absolute path'))
+  }
+  return causes
 }
 
 function validateFiles(
@@ -141,6 +175,7 @@ export function validateRelative(field: FieldPath, path: string): Cause[] {
   ]
 }
 
-function validateNoBackstep(field: FieldPath, path: string): Cause[] {
+/** A path without `..`. */
+export function validateNoBackstep(field: FieldPath, path: string): Cause[] {
   return path.split('/').includes('..') ? [invalidValue(field, path, "must not contain '..'")] : []
 }

@@ -100,8 +100,11 @@ export function isExclusive({ spec }: PersistentVolume): boolean {
   return !spec.accessModes?.some((mode) => mode === 'ReadOnlyMany' || mode === 'ReadWriteMany')
 }
 
+/** The attachments of persistent disks; those of other attachers are left to them. */
 export function attachments(reader: Reader): readonly VolumeAttachment[] {
-  return reader.list(VOLUME_ATTACHMENTS) as readonly VolumeAttachment[]
+  return (reader.list(VOLUME_ATTACHMENTS) as readonly VolumeAttachment[]).filter(
+    ({ spec }) => spec.attacher === PD_DRIVER,
+  )
 }
 
 export function attachmentsOf(reader: Reader, volume: string): VolumeAttachment[] {
