@@ -30,7 +30,7 @@ export interface StorageClass extends KubeObject {
   mountOptions?: string[]
   allowVolumeExpansion?: boolean
   volumeBindingMode?: 'Immediate' | 'WaitForFirstConsumer'
-  allowedTopologies?: { matchLabelExpressions?: { key: string; values: string[] }[] }[]
+  allowedTopologies?: { matchLabelExpressions?: { key: string; values?: string[] }[] }[]
 }
 
 export const STORAGE_CLASSES = 'storageclasses.storage.k8s.io'
@@ -150,11 +150,10 @@ function validateTopologies({ allowedTopologies }: StorageClass): Cause[] {
       keys.add(key)
       return found
     })
-    const shape = JSON.stringify(
-      (term.matchLabelExpressions ?? [])
-        .map(({ key, values }) => [key, values.toSorted()])
-        .toSorted(),
-    )
+    const shape = (term.matchLabelExpressions ?? [])
+      .map(({ key, values = [] }) => JSON.stringify([key, [...new Set(values)].toSorted()]))
+      .toSorted()
+      .join()
     if (seen.has(shape)) causes.push(duplicate(expressions, ''))
     seen.add(shape)
     return causes

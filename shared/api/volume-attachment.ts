@@ -79,20 +79,18 @@ export const volumeAttachmentKind: KindDefinition<VolumeAttachment> = {
   hasGeneration: false,
 }
 
+const NO_SPEC: VolumeAttachment['spec'] = { attacher: '', nodeName: '', source: {} }
+
 function validateVolumeAttachment(
   attachment: VolumeAttachment,
   context: AdmissionContext,
 ): Cause[] {
   const causes = validateMeta(attachment, { isNamespaced: false }, context)
-  const {
-    attacher,
-    nodeName = '',
-    source,
-  }: Partial<VolumeAttachment['spec']> = attachment.spec ?? {}
+  const { attacher, nodeName, source } = attachment.spec ?? NO_SPEC
   if (!attacher) causes.push(required('spec.attacher'))
   causes.push(
     ...validateSource('spec.source', source),
-    ...invalidEach('spec.nodeName', nodeName, dnsSubdomainProblems(nodeName)),
+    ...invalidEach('spec.nodeName', nodeName ?? '', dnsSubdomainProblems(nodeName ?? '')),
   )
   const old = oldOf(attachment, context)
   if (old && !isEqual(old.spec, attachment.spec)) {

@@ -35,7 +35,7 @@ function volume(spec: VolumeSpec = {}): PersistentVolume {
       accessModes: ['ReadWriteOnce'],
       csi: { driver: 'pd.csi.storage.gke.io', volumeHandle: 'projects/p/zones/z/disks/d' },
       ...spec,
-    } as PersistentVolume['spec'],
+    },
   }
 }
 
@@ -135,7 +135,7 @@ describe('a new PersistentVolumeClaim', () => {
       refusals(
         aPod('p', {
           spec: {
-            volumes: [{ name: 'v', ephemeral: template as { volumeClaimTemplate?: never } }],
+            volumes: [{ name: 'v', ephemeral: template }],
           },
         }),
       )

@@ -94,7 +94,7 @@ export function canBindOn(reader: Reader, claim: PersistentVolumeClaim, slot: Sl
     ),
   )
   const zone = slot.labels[ZONE_LABEL] ?? ''
-  return !zones?.length || zones.some(({ values }) => values.includes(zone))
+  return !zones?.length || zones.some(({ values }) => values?.includes(zone))
 }
 
 /** Tells the claims which node it will be. `chosen` holds what this pass has told already. */
