@@ -20,6 +20,9 @@ const isInstalled = (process.env['PATH'] ?? '')
   .split(delimiter)
   .some((folder) => existsSync(join(folder, 'gcloud')))
 
+const ENTRY = 'k8s1-12345678'
+const BACKEND = `${ENTRY}-default-web-80-1a2b3c4d`
+
 describe.skipIf(!isInstalled)('gcloud', () => {
   let google: GoogleComputeAt
   let open: OpenComputeEmulator
@@ -51,6 +54,22 @@ describe.skipIf(!isInstalled)('gcloud', () => {
       groups: [],
       healthCheck,
       sessionAffinity: 'NONE',
+    })
+    const disk = { zone: 'us-east1-c', sizeGb: 10, type: 'pd-balanced', labels: {} }
+    await google.compute.disks.create({ ...disk, name: 'pvc-1', description: '' })
+    const paths = [{ paths: ['/*'], backend: BACKEND }]
+    await google.balancers.apply({
+      name: ENTRY,
+      backends: [
+        {
+          name: BACKEND,
+          zones: ['us-east1-c'],
+          healthCheck: { path: '/healthz', intervalSeconds: 1 },
+          sessionAffinity: 'NONE',
+          drainingSeconds: 5,
+        },
+      ],
+      http: { hosts: [{ host: 'shop.example', rules: paths }] },
     })
   })
   afterAll(async () => {
@@ -93,11 +112,69 @@ describe.skipIf(!isInstalled)('gcloud', () => {
     }
   })
 
+  /** The rows of a table, cell by cell, the header first. */
+  async function table(...args: string[]): Promise<string[][]> {
+    const rows = (await gcloud(...args)).trim().split('\n')
+    return rows.map((row) => row.trim().split(/\s+/))
+  }
+
   test('forwarding-rules list', async () => {
-    const [, ...rows] = (await gcloud('forwarding-rules', 'list')).trim().split('\n')
-    expect(rows.map((row) => row.split(/\s+/))).toEqual([
-      ['a123', 'us-east1', '127.0.1.1', 'TCP', 'us-east1/backendServices/a123'],
-    ])
+    const balancer = ['a123', 'us-east1', '127.0.1.1', 'TCP', 'us-east1/backendServices/a123']
+    const entry = [`${ENTRY}-fr`, expect.stringMatching(/^127\.0\.1\.\d+$/), 'TCP', `${ENTRY}-tp`]
+    expect((await table('forwarding-rules', 'list')).slice(1)).toEqual([balancer, entry])
+  })
+
+  test.each<{ what: string[]; rows: unknown[][] }>([
+    {
+      what: ['disks', 'list'],
+      rows: [
+        ['NAME', 'LOCATION', 'LOCATION_SCOPE', 'SIZE_GB', 'TYPE', 'STATUS'],
+        ['pvc-1', 'us-east1-c', 'zone', '10', 'pd-balanced', 'READY'],
+      ],
+    },
+    {
+      what: ['url-maps', 'list'],
+      rows: [['NAME', 'DEFAULT_SERVICE'], [`${ENTRY}-um`]],
+    },
+    {
+      what: ['backend-services', 'list', '--global'],
+      rows: [
+        ['NAME', 'BACKENDS', 'PROTOCOL'],
+        [BACKEND, `us-east1-c/networkEndpointGroups/${BACKEND}`, 'HTTP'],
+        [`${ENTRY}-none`, 'HTTP'],
+      ],
+    },
+    {
+      what: ['network-endpoint-groups', 'list'],
+      rows: [
+        ['NAME', 'LOCATION', 'ENDPOINT_TYPE', 'SIZE'],
+        [BACKEND, 'us-east1-c', 'GCE_VM_IP_PORT', '0'],
+      ],
+    },
+    {
+      what: ['health-checks', 'list', '--global'],
+      rows: [
+        ['NAME', 'REGION', 'PROTOCOL'],
+        [BACKEND, 'HTTP'],
+      ],
+    },
+    {
+      what: ['target-http-proxies', 'list'],
+      rows: [
+        ['NAME', 'URL_MAP'],
+        [`${ENTRY}-tp`, `${ENTRY}-um`],
+      ],
+    },
+    {
+      what: ['addresses', 'list', '--format=table(name,region.basename(),status)'],
+      rows: [
+        ['NAME', 'REGION', 'STATUS'],
+        [`${ENTRY}-ip`, 'IN_USE'],
+        ['a123', 'us-east1', 'IN_USE'],
+      ],
+    },
+  ])('$what', async ({ what, rows }) => {
+    expect(await table(...what)).toEqual(rows)
   })
 
   test('instances describe, and what is not there', async () => {

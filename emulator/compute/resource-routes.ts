@@ -21,6 +21,8 @@ export interface ResourceType<T extends Named> {
   items: Record<string, T>
   /** Resources of scope `global` that aggregated lists show beside a region's. */
   global?: Record<string, T | Named>
+  /** Google has an aggregated list of it although it is global; gcloud lists it so. */
+  isAggregated?: true
   /** How it is shown, when that is more than what is kept. */
   show?(resource: T): object
 }
@@ -79,15 +81,16 @@ export function addReadRoutes<T extends Named>(
     return c.json(listOf(`${type.kind}List`, ctx.project, path, entries, c.req.query()))
   })
   app.get(`${pattern}/:name`, (c) => c.json(show(resourceOfRequest(ctx, type, c).resource)))
-  if (type.scopeKind === 'global') return
+  if (type.scopeKind === 'global' && !type.isAggregated) return
   app.get(`/aggregated/${type.plural}`, (c) => {
-    const places = type.scopeKind === 'zones' ? ZONES : REGIONS
+    const kinds = type.scopeKind === 'zones' ? ZONES : REGIONS
+    const places = type.scopeKind === 'global' ? [] : kinds
     const about = {
       kind: `${type.kind}AggregatedList`,
       plural: type.plural,
       project: ctx.project,
       scopes: [
-        ...(type.scopeKind === 'regions' ? ['global'] : []),
+        ...(type.scopeKind === 'zones' ? [] : ['global']),
         ...places.map((place) => `${type.scopeKind}/${place}`),
       ],
     }

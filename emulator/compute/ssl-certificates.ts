@@ -15,6 +15,7 @@ export function addSslCertificateRoutes(app: Hono, ctx: Context): void {
     plural: 'sslCertificates',
     kind: 'compute#sslCertificate',
     scopeKind: 'global',
+    isAggregated: true,
     items: ctx.state.sslCertificates,
     show: ({ privateKey, ...shown }) => (privateKey ? shown : {}),
   }

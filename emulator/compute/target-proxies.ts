@@ -20,12 +20,14 @@ export function addTargetProxyRoutes(app: Hono, ctx: Context, changed: () => Pro
     plural: 'targetHttpProxies',
     kind: 'compute#targetHttpProxy',
     scopeKind: 'global',
+    isAggregated: true,
     items: state.targetHttpProxies,
   }
   const https: ResourceType<TargetProxy> = {
     plural: 'targetHttpsProxies',
     kind: 'compute#targetHttpsProxy',
     scopeKind: 'global',
+    isAggregated: true,
     items: state.targetHttpsProxies,
   }
   addSimpleRoutes(app, ctx, http, {

@@ -21,6 +21,7 @@ export function addUrlMapRoutes(app: Hono, ctx: Context, changed: () => Promise<
     plural: 'urlMaps',
     kind: 'compute#urlMap',
     scopeKind: 'global',
+    isAggregated: true,
     items: ctx.state.urlMaps,
   }
   const { state } = ctx

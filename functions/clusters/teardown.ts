@@ -1,7 +1,7 @@
 // The end of a cluster: first what it holds on Google Cloud (VM groups, load balancers, disks), then every
 // document, then its record. Each step can be repeated; a crash between two is healed by the next call.
 
-import { CLUSTERS, FLEET, type Cluster } from '#shared/api/cluster.ts'
+import { CLUSTERS, FLEET, LEAVING_ANNOTATION, type Cluster } from '#shared/api/cluster.ts'
 import { INGRESSES, type Ingress } from '#shared/api/ingress.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import { LOAD_BALANCER_FINALIZER } from '#shared/api/node-pool.ts'
@@ -57,7 +57,6 @@ export async function continueTeardown(deps: TeardownDeps, id: string): Promise<
   return true
 }
 
-const LEAVING_ANNOTATION = 'wherry.dev/cluster-leaving'
 const MARKED_NAMESPACE = keyOf('namespaces', '', 'kube-system')
 
 /** True in the view of a cluster that is being deleted: costs no look at the fleet. */

@@ -29,5 +29,8 @@ export interface Cluster extends KubeObject {
   status?: ClusterStatus
 }
 
+/** On the namespace kube-system of a cluster that is being deleted: since when. */
+export const LEAVING_ANNOTATION = 'wherry.dev/cluster-leaving'
+
 /** The resource of Cluster objects in the fleet. */
 export const CLUSTERS = 'clusters.container.wherry.dev'

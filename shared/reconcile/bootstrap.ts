@@ -2,18 +2,12 @@
 // GKE's storage classes.
 
 import type { ConfigMap } from '../api/config.ts'
-import {
-  DEFAULT_CLASS_ANNOTATION,
-  INGRESS_CONTROLLER,
-  OWN_CLASS,
-  type IngressClass,
-} from '../api/ingress-class.ts'
 import type { KubeObject } from '../api/meta.ts'
 import { API_SERVICE_IP, DNS_SERVICE_IP } from '../api/service-addresses.ts'
 import type { Service } from '../api/service.ts'
 import { derivedUid } from '../hash.ts'
 import { formatTime } from '../time.ts'
-import { standardClasses } from './volumes/classes.ts'
+import { addonObjects } from './addons.ts'
 
 /** The ConfigMap with the CA of the API's certificate, found in every namespace. */
 export const ROOT_CA_CONFIG_MAP = 'kube-root-ca.crt'
@@ -49,23 +43,12 @@ export function bootstrapObjects({ now, ca }: BootstrapInput): KubeObject[] {
     metadata: meta('ConfigMap', ROOT_CA_CONFIG_MAP, 'kube-system'),
     data: { 'ca.crt': ca },
   }
-  const ingressClass: IngressClass = {
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'IngressClass',
-    metadata: {
-      ...meta('IngressClass', OWN_CLASS),
-      generation: 1,
-      annotations: { [DEFAULT_CLASS_ANNOTATION]: 'true' },
-    },
-    spec: { controller: INGRESS_CONTROLLER },
-  }
   return [
     ...namespaces,
     rootCa,
-    ingressClass,
     kubernetesService(meta('Service', 'kubernetes', 'default')),
     dnsService(meta('Service', 'kube-dns', 'kube-system')),
-    ...standardClasses(meta),
+    ...addonObjects(meta),
   ]
 }
 

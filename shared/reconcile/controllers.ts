@@ -2,6 +2,7 @@
 // pods before those who judge by the counts, the scheduler when all wishes are known.
 
 import { scheduler } from '../schedule/scheduler.ts'
+import { addonReconciler } from './addons.ts'
 import { deploymentReconciler } from './deployment/deployment.ts'
 import { endpointsReconciler } from './endpoints/endpoints.ts'
 import { namespaceReconciler } from './namespace.ts'
@@ -19,6 +20,7 @@ export const CONTROLLERS: readonly Reconciler[] = [
   nodeLifecycleReconciler,
   podGcReconciler,
   namespaceReconciler,
+  addonReconciler,
   ownerGcReconciler,
   replicaSetReconciler,
   deploymentReconciler,

@@ -182,7 +182,11 @@ export class CloudVm {
         name: instance.name,
         uid: '',
         creationTimestamp: '',
-        labels: { [NODE_POOL_LABEL]: pool, 'kubernetes.io/hostname': instance.name },
+        labels: {
+          [NODE_POOL_LABEL]: pool,
+          'kubernetes.io/hostname': instance.name,
+          'topology.kubernetes.io/zone': instance.zone,
+        },
       },
       spec: { providerID: `gce://p/${instance.zone}/${instance.name}` },
       status: {

@@ -13,6 +13,9 @@ interface Facts {
   isDefault?: true
 }
 
+/** GKE's mark on what its addon manager makes again when it is missing. */
+export const ADDON_LABELS = { 'addonmanager.kubernetes.io/mode': 'EnsureExists' }
+
 const CLASSES: readonly Facts[] = [
   { name: 'premium-rwo', provisioner: PD_DRIVER, type: 'pd-ssd', mode: 'WaitForFirstConsumer' },
   { name: 'standard', provisioner: GCE_PD_PLUGIN, type: 'pd-standard', mode: 'Immediate' },
@@ -34,7 +37,7 @@ export function standardClasses(
     kind: 'StorageClass',
     metadata: {
       ...metaOf('StorageClass', name),
-      labels: { 'addonmanager.kubernetes.io/mode': 'EnsureExists' },
+      labels: ADDON_LABELS,
       ...(isDefault
         ? { annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } }
         : {}),
