@@ -121,7 +121,7 @@ describe.skipIf(!isInstalled)('gcloud', () => {
   test('forwarding-rules list', async () => {
     const balancer = ['a123', 'us-east1', '127.0.1.1', 'TCP', 'us-east1/backendServices/a123']
     const entry = [`${ENTRY}-fr`, expect.stringMatching(/^127\.0\.1\.\d+$/), 'TCP', `${ENTRY}-tp`]
-    expect((await table('forwarding-rules', 'list')).slice(1)).toEqual([balancer, entry])
+    expect((await table('forwarding-rules', 'list')).slice(1)).toEqual([entry, balancer])
   })
 
   test.each<{ what: string[]; rows: unknown[][] }>([
@@ -134,7 +134,10 @@ describe.skipIf(!isInstalled)('gcloud', () => {
     },
     {
       what: ['url-maps', 'list'],
-      rows: [['NAME', 'DEFAULT_SERVICE'], [`${ENTRY}-um`]],
+      rows: [
+        ['NAME', 'DEFAULT_SERVICE'],
+        [`${ENTRY}-um`, `backendServices/${ENTRY}-none`],
+      ],
     },
     {
       what: ['backend-services', 'list', '--global'],
