@@ -1,0 +1,153 @@
+// From `kubectl apply` of a Deployment until all its pods serve, images present, on the whole local
+// system; beside it, in turns, the same containers by hand on the same VMs: `docker run`, or plain processes
+// where containers are processes. `npm run bench -- start [--runs N] [--replicas 1,10] [--markdown]`
+// WHERRY_MACHINES=process or docker says which VMs; else the best that the machine can have.
+
+import { parseArgs } from 'node:util'
+import { missingForNetns } from '#emulator/compute/netns/offer.ts'
+import { startLocalWherry, type LocalWherry } from '#test/local-wherry.ts'
+import { watchCluster } from './failover/cluster.ts'
+import type { Measure, Measurement } from './measurement.ts'
+import { dockerRun, plainSpawn, type ByHand } from './start/by-hand.ts'
+import { addressOnHost, removeDeployment, startDeployment, type Stage } from './start/deployment.ts'
+import type { Start } from './start/deployment.ts'
+import { startProber } from './start/prober.ts'
+import { startSection } from './start/section.ts'
+import { localVms } from './support/local-vms.ts'
+import { median } from './support/median.ts'
+import { writePerformance } from './support/performance-page.ts'
+
+const RUNS = 10
+const REPLICAS = [1, 10]
+
+interface Round {
+  replicas: number
+  cluster: Start
+  byHand: number
+}
+
+export const measure: Measure = async (args) => {
+  const { runs, replicas, markdown } = readOptions(args)
+  const machines = process.env['WHERRY_MACHINES'] ?? (await bestMachines())
+  const wherry = await startLocalWherry({
+    env: { WHERRY_MACHINES: machines },
+    deadlineMs: 240_000,
+  })
+  try {
+    const rounds = await compare(wherry, runs, replicas)
+    const measurements = replicas.flatMap((count) => measurementsOf(rounds, count, wherry))
+    if (markdown) writePerformance('start', startSection(measurements, runs))
+    return measurements
+  } finally {
+    await wherry.dispose()
+  }
+}
+
+async function compare(
+  wherry: LocalWherry,
+  runs: number,
+  replicas: readonly number[],
+): Promise<Round[]> {
+  const isDocker = wherry.ready.machines === 'docker'
+  const vms = isDocker ? localVms(wherry.home) : []
+  const byHand = isDocker ? await dockerRun(vms) : plainSpawn()
+  const prober = startProber(vms[0]?.enterNetwork)
+  const cluster = watchCluster(wherry.ready.kubeconfig)
+  const addressOf: Stage['addressOf'] = (pod) => addressOnHost(wherry, pod)
+  const stage = { wherry, cluster, prober, addressOf }
+  const rounds: Round[] = []
+  try {
+    // Once for nothing: images come, kubectl learns what the API has.
+    for (const count of replicas) await playRound(stage, byHand, count)
+    for (let run = 0; run < runs; run++) {
+      for (const count of replicas) {
+        const round = await playRound(stage, byHand, count)
+        rounds.push(round)
+        tell(run, round, byHand)
+      }
+    }
+    return rounds
+  } finally {
+    cluster.close()
+    prober.close()
+    await byHand.close()
+  }
+}
+
+async function playRound(stage: Stage, byHand: ByHand, replicas: number): Promise<Round> {
+  const cluster = await startDeployment(stage, replicas)
+  await removeDeployment(stage)
+  const seconds = await byHand.start(replicas)
+  await byHand.clear()
+  return { replicas, cluster, byHand: seconds }
+}
+
+function measurementsOf(
+  rounds: readonly Round[],
+  replicas: number,
+  { ready }: LocalWherry,
+): Measurement[] {
+  const mine = rounds.filter((round) => round.replicas === replicas)
+  const hand = ready.machines === 'docker' ? 'docker-run' : 'spawn'
+  const note = `${mine.length} runs, images present, ${ready.machines} VMs`
+  const serving = mine.map(({ cluster }) => cluster.serving)
+  const alone = mine.map(({ byHand }) => byHand)
+  const seconds = (name: string, value: number, about = note): Measurement => ({
+    name: `start.${replicas}.${name}`,
+    unit: 's',
+    value,
+    note: about,
+  })
+  const part = (name: keyof Start, about: string): Measurement =>
+    seconds(`${name}.median`, median(mine.map(({ cluster }) => cluster[name])), about)
+  return [
+    seconds('median', median(serving)),
+    seconds('worst', Math.max(...serving)),
+    seconds(`${hand}.median`, median(alone)),
+    seconds(`${hand}.worst`, Math.max(...alone)),
+    {
+      name: `start.${replicas}.ratio`,
+      unit: 'ratio',
+      value: median(serving) / median(alone),
+      note: `median ÷ ${hand}.median`,
+    },
+    part('applied', 'kubectl itself'),
+    part('bound', 'all pods have a node, as a watch tells'),
+    part('ready', 'all pods are Ready, as a watch tells'),
+  ]
+}
+
+function tell(run: number, { replicas, cluster, byHand }: Round, { name }: ByHand): void {
+  const { applied, bound, ready, serving } = cluster
+  const shown = (value: number): string => `${value.toFixed(2)} s`
+  process.stderr.write(
+    `run ${run + 1}  ${replicas} replicas: serving ${shown(serving)} (applied ${shown(applied)}, bound ` +
+      `${shown(bound)}, ready ${shown(ready)}), ${name} ${shown(byHand)}\n`,
+  )
+}
+
+async function bestMachines(): Promise<'docker' | 'process'> {
+  return (await missingForNetns(process.env['PATH'] ?? '')).length === 0 ? 'docker' : 'process'
+}
+
+function readOptions(args: readonly string[]): {
+  runs: number
+  replicas: number[]
+  markdown: boolean
+} {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      runs: { type: 'string', default: String(RUNS) },
+      replicas: { type: 'string', default: REPLICAS.join(',') },
+      markdown: { type: 'boolean', default: false },
+    },
+  })
+  const runs = Number(values.runs)
+  const replicas = values.replicas.split(',').map(Number)
+  if (!Number.isInteger(runs) || runs < 1) throw new Error('--runs takes a whole number from 1 on')
+  if (!replicas.every((count) => Number.isInteger(count) && count > 0)) {
+    throw new Error('--replicas takes whole numbers from 1 on, with commas between')
+  }
+  return { runs, replicas, markdown: values.markdown }
+}
