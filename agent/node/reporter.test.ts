@@ -83,6 +83,21 @@ describe('the reporter', () => {
     expect(phases().at(-1)).toEqual(['b Pending'])
   })
 
+  test('a pod that is ready is told at once, or with another that is about to be', async () => {
+    const ready: Partial<PodNews> = {
+      status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
+    }
+    reporter.tellPod(news('a', 'Running', ready))
+    await pass(15)
+    expect(phases()).toEqual([['a Running']])
+    reporter.tellPod(news('b', 'Pending', { isSettling: true }))
+    reporter.tellPod(news('c', 'Running', ready))
+    await pass(50)
+    reporter.tellPod(news('b', 'Running', ready))
+    await pass(50)
+    expect(phases()).toEqual([['a Running'], ['b Running', 'c Running']])
+  })
+
   test('the API is asked again until it takes the news, with what is newest then', async () => {
     answers = [new ApiError(503, 'away', 1000), new Error('ECONNREFUSED')]
     reporter.tellPod(news('a', 'Pending'))

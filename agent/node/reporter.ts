@@ -8,6 +8,7 @@ import type {
   PodReport,
   ReportAnswer,
 } from '#shared/api/agent-wire.ts'
+import { conditionOf } from '#shared/api/conditions.ts'
 import type { Node } from '#shared/api/node.ts'
 import type { Pod, PodStatus } from '#shared/api/pod.ts'
 import { isEqual } from '#shared/equal.ts'
@@ -29,6 +30,8 @@ export interface ReporterOptions {
 
 /** News wait this long for company. */
 const TOGETHER_MS = 75
+/** That a pod is ready is what people wait for: told at once when no other is about to be. */
+const READY_MS = 10
 /** A pod whose first probe is still out waits at most this long. */
 const SETTLE_MS = 1000
 /** Events alone wait longer: a status usually follows. */
@@ -99,10 +102,16 @@ export class Reporter {
       return
     }
     const now = this.#options.now()
-    const wait = news.isSettling ? SETTLE_MS : TOGETHER_MS
+    const wait = news.isSettling ? SETTLE_MS : this.#companyMs(news)
     const dueAt = Math.min(before?.dueAt ?? Infinity, now + wait)
     this.#pending.set(uid, { news: { ...news, lastWords }, dueAt })
     this.#schedule(dueAt - now)
+  }
+
+  #companyMs({ uid, status }: PodNews): number {
+    if (conditionOf({ status }, 'Ready')?.status !== 'True') return TOGETHER_MS
+    const others = [...this.#pending].some(([other, { news }]) => other !== uid && news.isSettling)
+    return others ? TOGETHER_MS : READY_MS
   }
 
   tellEvent(event: NodeEvent): void {

@@ -23,7 +23,7 @@ export interface ProbeListener {
 }
 
 const FIRST_STEP_MS = 25
-const LAST_STEP_MS = 400
+const LAST_STEP_MS = 100
 
 /** Starts probing; answers the function that ends it. */
 export function startProbes(

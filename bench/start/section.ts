@@ -6,7 +6,9 @@ import { machineAndDay, table } from '../support/performance-page.ts'
 /** Markdown. */
 export function startSection(measurements: readonly Measurement[], runs: number): string {
   const counts = [...new Set(measurements.map(({ name }) => Number(name.split('.')[1])))]
-  const hand = measurements.some(({ name }) => name.includes('.docker-run.')) ? 'docker-run' : 'spawn'
+  const hand = measurements.some(({ name }) => name.includes('.docker-run.'))
+    ? 'docker-run'
+    : 'spawn'
   const shown = hand === 'docker-run' ? '`docker run`' : 'plain processes'
   const value = (name: string): number =>
     measurements.find((each) => each.name === name)?.value ?? Number.NaN

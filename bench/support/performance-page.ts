@@ -14,7 +14,10 @@ export function writePerformance(section: string, text: string): void {
 
 /** The page with another text in this section. Error: it has no such section. */
 export function withSection(page: string, section: string, text: string): string {
-  const [begin, end] = [`<!-- ${section}: written by the measurement -->`, `<!-- ${section} ends -->`]
+  const [begin, end] = [
+    `<!-- ${section}: written by the measurement -->`,
+    `<!-- ${section} ends -->`,
+  ]
   const [from, to] = [page.indexOf(begin), page.indexOf(end)]
   if (from < 0 || to < from) throw new Error(`the page has no section ${section}`)
   return `${page.slice(0, from + begin.length)}\n\n${text.trim()}\n\n${page.slice(to)}`

@@ -121,9 +121,10 @@ class KernelNetwork implements Network {
     this.#pods.set(uid, { ip, hostPorts: [...hostPorts] })
     keepPods(this.#file, this.#pods)
     this.#setPod(uid)
-    // First what isolates it, then the link.
-    await this.#commit()
-    await ensureLink(linkNameOf(uid), { pid, ip, nodeIp: node.ip })
+    const isolated = this.#commit()
+    // Whoever waits for it first hears of a failure.
+    isolated.catch(() => undefined)
+    await ensureLink(linkNameOf(uid), { pid, ip, nodeIp: node.ip }, isolated)
     return ip
   }
 

@@ -23,37 +23,50 @@ export function linkNameOf(uid: string): string {
   return `${POD_LINK_PREFIX}${hash.slice(0, HASH_CHARACTERS)}`
 }
 
-/** Makes the link from the VM into the network namespace of `pid`, unless it is there already. */
+/**
+ * Makes the link from the VM into the network namespace of `pid`, unless it is there already. Nothing
+ * passes through it before `isolated` has resolved.
+ */
 export async function ensureLink(
   name: string,
   { pid, ip, nodeIp }: { pid: number; ip: string; nodeIp: string },
+  isolated: Promise<void>,
 ): Promise<void> {
-  if (await isConnected(name, pid, ip)) return
-  await removeLink(name)
   const mac = macOf(ip)
-  await batch([
+  const add = [
     `link add ${name} address ${HOST_MAC} mtu ${MTU} type veth ` +
       `peer name eth0 address ${mac} mtu ${MTU} netns ${pid}`,
-  ])
+  ]
+  try {
+    await batch(add)
+  } catch (error) {
+    if (!/File exists/.test(String(error))) throw error
+    if (await isConnected(name, pid, ip)) return isolated
+    await removeLink(name)
+    await batch(add)
+  }
   // A pod could reach the VM by link-local addresses that no rule of ours is about.
   withoutIpv6(name)
-  await batch(
-    [
-      'link set lo up',
-      `addr add ${ip}/32 dev eth0`,
-      'link set eth0 up',
-      `neigh replace ${GATEWAY} lladdr ${HOST_MAC} dev eth0 nud permanent`,
-      `route add ${GATEWAY} dev eth0 scope link`,
-      `route add default via ${GATEWAY} dev eth0`,
-    ],
-    pid,
-  )
+  await Promise.all([isolated, connectPod(pid, ip)])
   await batch([
     `link set ${name} up`,
     `neigh replace ${ip} lladdr ${mac} dev ${name} nud permanent`,
     // Probes come from the node's address, not from one of another interface.
     `route replace ${ip}/32 dev ${name} src ${nodeIp}`,
   ])
+}
+
+/** The pod's end: its address, and the one way out. */
+function connectPod(pid: number, ip: string): Promise<void> {
+  const lines = [
+    'link set lo up',
+    `addr add ${ip}/32 dev eth0`,
+    'link set eth0 up',
+    `neigh replace ${GATEWAY} lladdr ${HOST_MAC} dev eth0 nud permanent`,
+    `route add ${GATEWAY} dev eth0 scope link`,
+    `route add default via ${GATEWAY} dev eth0`,
+  ]
+  return batch(lines, pid)
 }
 
 /** It goes by itself with the pod's namespace; an earlier call may have taken it. */

@@ -137,10 +137,9 @@ class DockerRuntime implements Runtime {
     const sandbox = this.#sandboxes.find(container.podUid)
     if (!sandbox) throw new StartRefused('RunContainerError', 'the sandbox of its pod has gone')
     const engineId = await this.#create(containerOptions(container, sandbox, this.#here))
-    const found = await findEngineImage(this.#docker, container.image.id).catch(() => undefined)
-    const handle = this.#docker.getContainer(engineId)
+    const found = findEngineImage(this.#docker, container.image.id).catch(() => undefined)
     try {
-      await handle.start(soon())
+      await this.#docker.getContainer(engineId).start(soon())
     } catch (error) {
       await removeContainer(this.#docker, engineId).catch(() => undefined)
       throw startFailure(container.name, error)
@@ -154,7 +153,7 @@ class DockerRuntime implements Runtime {
       hasStdin: container.hasStdin,
       stdinOnce: container.stdinOnce,
       hasBeenAttached: false,
-      stopSignal: found?.stopSignal ?? 'SIGTERM',
+      stopSignal: (await found)?.stopSignal ?? 'SIGTERM',
       hasMemoryLimit: container.limits.memoryBytes !== undefined,
       from: { stdout: undefined, stderr: undefined },
     })
