@@ -10,6 +10,7 @@ const REPLICAS = 3
 const NODES = 3
 const IDLE_NODES = 10
 const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
 /** By then the sweep has said everything again, and deadlines have passed. */
 const QUIET_MS = 20 * 60_000
 const DEPLOYMENTS = '/apis/apps/v1/namespaces/default/deployments'
@@ -83,18 +84,32 @@ async function deployed(
   }
 }
 
+/**
+ * A day of a cluster with 10 nodes in which nothing happens, and how many of the calls were agents'. It begins
+ * when the log of what was done before has been cut off. Exact.
+ */
+export async function idleDay(): Promise<{ all: Cost; agents: number }> {
+  return idle(DAY_MS, HOUR_MS + QUIET_MS)
+}
+
 async function idleHour(): Promise<Cost> {
+  return (await idle(HOUR_MS, QUIET_MS)).all
+}
+
+async function idle(ms: number, quietMs: number): Promise<{ all: Cost; agents: number }> {
   const world = await CloudWorld.open()
   const { id, base } = await newCluster(world, IDLE_NODES)
   await world.must('POST', base + DEPLOYMENTS, deployment())
   await world.must('POST', `${base}/api/v1/namespaces/default/services`, service())
   await world.until('the Deployment is Ready', () => isRolledOut(world, id))
-  await world.pass(QUIET_MS)
-  const start = world.cost()
-  await world.pass(HOUR_MS)
-  const cost = difference(world.cost(), start)
+  await world.pass(quietMs)
+  const [start, startOfApi] = [world.cost(), world.cost('api')]
+  await world.pass(ms)
+  const all = difference(world.cost(), start)
+  // Nobody else asks the API.
+  const agents = difference(world.cost('api'), startOfApi).calls
   await world.close()
-  return cost
+  return { all, agents }
 }
 
 /** What the sweep and deadlines cause after something has happened, without an idle sweep's own cost. */

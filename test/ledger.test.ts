@@ -2,7 +2,7 @@
 // The numbers that the design asks for are in the last test; `npm run bench -- ledger` prints all.
 
 import { beforeAll, describe, expect, test } from 'vitest'
-import { ledger, type Ledger } from '../bench/ledger.ts'
+import { idleDay, ledger, type Ledger } from '../bench/ledger.ts'
 import type { Cost } from './support/cost.ts'
 
 const BOUNDS: Record<keyof Ledger, Cost> = {
@@ -39,6 +39,14 @@ describe('nothing costs more than', () => {
     expect(found.idleHour.calls).toBeLessThanOrEqual(60)
   })
 })
+
+test('an idle day writes nothing, and nobody says anything', async () => {
+  const minutes = 24 * 60
+  expect(await idleDay()).toEqual({
+    all: { reads: minutes, writes: 0, deletes: 0, messages: 0, calls: minutes },
+    agents: 0,
+  })
+}, 60_000)
 
 test('the same is counted at every run', async () => {
   expect(await ledger()).toEqual(found)

@@ -45,6 +45,15 @@ export function agentOf({ name, init }: LocalVm): number {
   return found
 }
 
+/** The VM's Docker Engine with what it needs to keep containers; not the containers themselves. */
+export function engineProcesses({ init }: LocalVm): number[] {
+  const space = pidSpace(init)
+  const names = /^(dockerd|containerd|containerd-shim.*)$/
+  return processes().filter(
+    (pid) => pidSpace(pid) === space && names.test(read(`${PROC}/${pid}/comm`).trim()),
+  )
+}
+
 function processes(): number[] {
   return readdirSync(PROC)
     .filter((name) => /^\d+$/.test(name))

@@ -34,8 +34,7 @@ export function sandboxOptions(
   return {
     name: `k8s_POD_${name}_${namespace}_${uid}_${Date.now().toString(36)}`,
     Image: PAUSE_IMAGE,
-    // Its network is made by the agent: the engine's own way to an empty one starts a second engine process.
-    ...(hostNetwork ? {} : { Hostname: hostname, NetworkDisabled: true }),
+    ...(hostNetwork ? {} : { Hostname: hostname }),
     Labels: {
       ...labels,
       [LABELS.owner]: owner,
