@@ -23,6 +23,7 @@ import { Sync } from './node/sync.ts'
 import { listenForWakeUps } from './node/wake-ups.ts'
 import type { NodeContext } from './pods/node-context.ts'
 import { configurationOf, Pods } from './pods/pods.ts'
+import { watchStorage } from './pods/storage-watch.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import { checkHealth, startServer } from './server/server.ts'
 
@@ -131,6 +132,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     file: join(options.stateDir, 'desired.json'),
     instanceId: facts.id,
   })
+  runtime.onProblem((reason, message) => reporter.tellEvent({ type: 'Warning', reason, message }))
+  watchStorage({ pods, runtime, stateDir: options.stateDir, log }, signal)
   await tellNode(options, reporter, isDraining)
   void sync.start()
   const { pubsubProject: project, cluster } = facts

@@ -30,7 +30,7 @@ const DEFAULT_GRACE_SECONDS = 30
 export function planPod(record: PodRecord, now: number): Plan {
   if (record.isFinished) return { actions: [] }
   if (record.leaving) return planLeaving(record, record.leaving, now)
-  if (record.failed) return planEnd(record, graceOf(record), '')
+  if (record.failed) return planEnd(record, record.failed.graceSeconds ?? graceOf(record), '')
   const deadline = deadlineOf(record)
   if (deadline !== undefined && deadline <= now && !isComplete(record)) {
     return { actions: [{ do: 'fail', ...DEADLINE_EXCEEDED }] }

@@ -49,11 +49,22 @@ export interface Leaving {
   isDraining: boolean
 }
 
+export interface Failed {
+  reason: string
+  message: string
+  /** For its containers; undefined: as the pod says. */
+  graceSeconds?: number
+  /** The node did not take it: there are no containers to tell of. */
+  isRejected?: true
+}
+
 export interface PodRecord {
   pod: Pod
   /** When the agent first saw it (ms). */
   readonly startTime: number
   podIP: string | undefined
+  /** The process whose network the pod has, as this agent sees it; undefined where it has none of its own. */
+  networkPid: number | undefined
   setUp: 'no' | 'busy' | 'yes'
   setUpRetryAt: number | undefined
   setUps: BackOff
@@ -62,7 +73,7 @@ export interface PodRecord {
   /** It shall stop: deleted, or not this node's any more. */
   leaving: Leaving | undefined
   /** It ended for a reason that no container gave (its deadline, a refusal of the node). */
-  failed: { reason: string; message: string } | undefined
+  failed: Failed | undefined
   /** Everything has stopped for good and its resources are given back. */
   isFinished: boolean
 }
@@ -102,6 +113,7 @@ export function newPodRecord(pod: Pod, now: number): PodRecord {
     pod,
     startTime: parseTime(pod.status?.startTime) ?? now,
     podIP: undefined,
+    networkPid: undefined,
     setUp: 'no',
     setUpRetryAt: undefined,
     setUps: NO_BACK_OFF,

@@ -25,15 +25,16 @@ export function statusOf(
   hostIP: string,
   now: number,
 ): PodStatus {
-  const inits = record.containers.filter(({ kind }) => kind !== 'main')
-  const mains = record.containers.filter(({ kind }) => kind === 'main')
+  const told = record.failed?.isRejected ? [] : record.containers
+  const inits = told.filter(({ kind }) => kind !== 'main')
+  const mains = told.filter(({ kind }) => kind === 'main')
   const phase = phaseOf(record)
   const { podIP } = record
   return {
     ...(before?.qosClass ? { qosClass: before.qosClass } : {}),
     ...(before?.observedGeneration ? { observedGeneration: before.observedGeneration } : {}),
     phase,
-    ...record.failed,
+    ...failureOf(record),
     conditions: conditionsOf(record, phase, before, now),
     hostIP,
     hostIPs: [{ ip: hostIP }],
@@ -44,6 +45,10 @@ export function statusOf(
       : {}),
     containerStatuses: mains.map((each) => containerStatus(record, each, now)),
   }
+}
+
+function failureOf({ failed }: PodRecord): Pick<PodStatus, 'reason' | 'message'> {
+  return failed ? { reason: failed.reason, message: failed.message } : {}
 }
 
 const OURS: ReadonlySet<string> = new Set([

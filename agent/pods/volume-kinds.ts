@@ -1,7 +1,7 @@
 // Makes a pod's volumes on the node: one function for each kind of source. What a volume holds is
 // volumes.ts' business where it is files of the API.
 
-import { chmod, mkdir } from 'node:fs/promises'
+import { chmod, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Volume } from '#shared/api/pod.ts'
 import { wholeValue } from '#shared/quantity.ts'
@@ -39,9 +39,9 @@ const KINDS: Readonly<Record<string, Make>> = {
   emptyDir: makeEmptyDir,
   hostPath: makeHostPath,
   configMap: makeFiles,
-  secret: makeFiles,
-  downwardAPI: makeFiles,
-  projected: makeFiles,
+  secret: makeFilesInMemory,
+  downwardAPI: makeFilesInMemory,
+  projected: makeFilesInMemory,
   persistentVolumeClaim: makeClaimed,
   ephemeral: makeClaimed,
 }
@@ -81,6 +81,19 @@ async function makeFiles(volume: Volume, context: VolumeContext): Promise<MadeVo
   const group = node.runtime.isContained ? fsGroupOf(facts.pod) : undefined
   await writeVolume(folder, files, group)
   return { path: folder, seenAt: folder, isWritable: false }
+}
+
+/** As kubelet: what may be secret is not written to the node's disk. */
+async function makeFilesInMemory(volume: Volume, context: VolumeContext): Promise<MadeVolume> {
+  const { facts, node, folder } = context
+  if (node.runtime.isContained && !isMounted(folder)) {
+    // A source that is missing is told before anything is made.
+    contentOf(volume, facts, node.configuration())
+    await mkdir(folder, { recursive: true })
+    // One that an earlier agent has made on the disk may be in use.
+    if ((await readdir(folder)).length === 0) await mountTmpfs(folder, undefined)
+  }
+  return makeFiles(volume, context)
 }
 
 async function makeHostPath(volume: Volume, { node }: VolumeContext): Promise<MadeVolume> {

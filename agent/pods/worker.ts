@@ -8,6 +8,7 @@ import type { Pod, PodStatus } from '#shared/api/pod.ts'
 import type { LogFile } from '../logs/log-file.ts'
 import type { Exec, LeftContainer } from '../runtime/runtime.ts'
 import { VolumePending } from '../disks/node-disks.ts'
+import { refusalOf } from './admission.ts'
 import { raise } from './back-off.ts'
 import { PodContainers } from './containers.ts'
 import type { PodAttachment } from './containers.ts'
@@ -29,6 +30,8 @@ import { VolumeRefused } from './volumes.ts'
 
 const DEFAULT_GRACE_SECONDS = 30
 const AGAIN_MS = 2000
+/** As kubelet's, for who has passed a limit. */
+const EVICTION_GRACE_SECONDS = 1
 /** As long as kubelet waits before it says something. */
 const VOLUME_PATIENCE_MS = 120_000
 const TIMEOUT_MAX = 2 ** 31 - 1
@@ -57,7 +60,7 @@ export class PodWorker {
       onChange: () => this.#next(),
       event: (...what) => this.#event(...what),
     })
-    if (!pod.status?.startTime) this.#announceGaps()
+    if (!pod.status?.startTime) this.#admit()
     for (const each of left.filter((one) => isTakenOver(this.record, one))) {
       this.#containers.adopt(each).catch((error: unknown) => {
         node.log.error('a container could not be adopted', { error, container: each.name })
@@ -79,6 +82,15 @@ export class PodWorker {
   /** It is not this node's pod any more. */
   leave(): void {
     this.#leave(this.#grace())
+    this.#next()
+  }
+
+  /** It has used more than it may: it ends here, and is told why. */
+  evict(message: string): void {
+    const { record } = this
+    if (record.failed || record.leaving || record.isFinished) return
+    record.failed = { reason: 'Evicted', message, graceSeconds: EVICTION_GRACE_SECONDS }
+    this.#event('Warning', 'Evicted', message)
     this.#next()
   }
 
@@ -233,6 +245,7 @@ export class PodWorker {
       const { runtime, network, nodeName } = this.#node
       const sandbox = sandboxOf(record.pod, nodeName)
       const { pid } = await runtime.startPod(sandbox, () => void this.#sandboxLost())
+      record.networkPid = pid
       record.podIP = await network.addPod(record.pod.metadata.uid, {
         ...(pid === undefined ? {} : { pid }),
         hostNetwork: sandbox.hostNetwork,
@@ -276,6 +289,7 @@ export class PodWorker {
     const { record } = this
     if (record.setUp !== 'yes' || record.isFinished) return
     record.setUp = 'busy'
+    record.networkPid = undefined
     this.#event(
       'Normal',
       'SandboxChanged',
@@ -335,6 +349,16 @@ export class PodWorker {
       this.#isFinishing = false
     }
     this.#next()
+  }
+
+  /** Whether the node takes it, and what it cannot give. */
+  #admit(): void {
+    const { record } = this
+    const refusal = this.#node.runtime.isContained ? refusalOf(record.pod) : undefined
+    if (!refusal || record.failed) return this.#announceGaps()
+    const { reason, message } = refusal
+    record.failed = { reason, message: `Pod was rejected: ${message}`, isRejected: true }
+    this.#event('Warning', reason, message)
   }
 
   #announceGaps(): void {

@@ -179,6 +179,13 @@ class ProcessRuntime implements Runtime {
     return { ...found.tap.attach(), stdin, resize: () => undefined }
   }
 
+  /** Its containers share the machine's files. */
+  async writtenBytes(): Promise<undefined> {
+    return undefined
+  }
+
+  onProblem(): void {}
+
   async usage(id: string): Promise<Usage | undefined> {
     const found = this.#running.get(id)
     if (!found) return undefined

@@ -203,6 +203,10 @@ export interface Runtime {
   /** What a running container prints from now on; for a stdinOnce container from its start. */
   attach(id: string): Attachment | undefined
   usage(id: string): Promise<Usage | undefined>
+  /** Bytes on the disk that a running container has written beside its image; undefined: not known. */
+  writtenBytes(id: string): Promise<number | undefined>
+  /** Whom to tell what people should know of the runtime: an event of the node. */
+  onProblem(tell: (reason: string, message: string) => void): void
   /**
    * What an earlier agent left behind: containers to adopt, running or ended. A runtime whose
    * containers cannot be adopted ends them and answers none. Asked once, before anything else.

@@ -1,12 +1,10 @@
 // /portForward: connections to a pod's ports, many at once over one SPDY connection. Of each the client
 // opens two streams with the same `requestid`: `data` carries its bytes, `error` says why it failed.
 
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { Address } from '../network/network.ts'
+import type { Dial } from './dial.ts'
 import { SpdyConnection } from './spdy/connection.ts'
 import type { SpdyStream } from './spdy/connection.ts'
 
@@ -15,8 +13,7 @@ export const FORWARD_PROTOCOL = 'portforward.k8s.io'
 export interface ForwardTarget {
   pod: string
   uid: string
-  /** Where the pod's port is, seen from here. */
-  locate: (port: number) => Address | undefined
+  dial: Dial
 }
 
 interface Pair {
@@ -25,7 +22,6 @@ interface Pair {
 }
 
 const PAIR_MS = 30_000
-const CONNECT_MS = 10_000
 
 /** Serves until the client hangs up. */
 export function servePortForward(carrier: Duplex, target: ForwardTarget): void {
@@ -57,7 +53,10 @@ export function servePortForward(carrier: Duplex, target: ForwardTarget): void {
     }, PAIR_MS)
     stream.once('close', () => clearTimeout(timer))
   }
-  new SpdyConnection(carrier, accept).onClose(() => pairs.clear())
+  new SpdyConnection(carrier, accept).onClose(() => {
+    pairs.clear()
+    target.dial.close()
+  })
 }
 
 async function forward(
@@ -68,7 +67,7 @@ async function forward(
   error.resume()
   let upstream: Socket
   try {
-    upstream = await open(port, target)
+    upstream = await target.dial.open(port)
   } catch (reason) {
     const why = reason instanceof Error ? reason.message : String(reason)
     error.end(`error forwarding port ${port} to pod ${target.pod}, uid ${target.uid}: ${why}`)
@@ -83,21 +82,4 @@ async function forward(
   // Only now: the client takes its end for the end of the connection.
   error.end()
   await up
-}
-
-async function open(port: number, { locate }: ForwardTarget): Promise<Socket> {
-  const to = locate(port)
-  if (!to) throw new Error(`no container of the pod declares port ${port}`)
-  const socket = connect({ ...to, noDelay: true, allowHalfOpen: true })
-  try {
-    await once(socket, 'connect', { signal: AbortSignal.timeout(CONNECT_MS) })
-    return socket
-  } catch (error) {
-    socket.destroy()
-    throw isRefused(error) ? new Error(`connect: connection refused`, { cause: error }) : error
-  }
-}
-
-function isRefused(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED'
 }

@@ -28,6 +28,7 @@ import { serveAttach } from './attach.ts'
 import { serveExec } from './exec.ts'
 import { HttpError } from './http-error.ts'
 import { serveLogs } from './logs.ts'
+import { dialAt, dialInNetwork } from './dial.ts'
 import { summaryOf } from './summary.ts'
 import { wantedBy } from './streams.ts'
 import { createUpgrades } from './upgrades.ts'
@@ -135,9 +136,11 @@ function upgrade(options: ServerOptions, upgrades: Upgrades, asked: Upgrade): vo
   if (what === 'portForward' && rest.length === 2) {
     const { record } = find(options, rest).worker
     const { name: pod, uid } = record.pod.metadata
-    const locate = (port: number): Address | undefined =>
-      options.network.locate(record.podIP ?? '', port)
-    upgrades.forward(asked, { pod, uid, locate })
+    const { podIP = '', networkPid } = record
+    const dial = networkPid
+      ? dialInNetwork(networkPid)
+      : dialAt((port) => options.network.locate(podIP, port))
+    upgrades.forward(asked, { pod, uid, dial })
     return
   }
   throw new HttpError(404, 'not found')

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { isFree } from '../free-port.ts'
 import { ClusterNames } from './cluster-names.ts'
 import { startDnsServer } from './dns-server.ts'
-import type { DnsServer } from './dns-server.ts'
+import type { DnsServer, DnsServerOptions } from './dns-server.ts'
 import { Forwarder } from './forwarder.ts'
 
 const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined }
@@ -17,6 +17,7 @@ let now = 0
 let port = 0
 let server: DnsServer
 let upstream: Upstream
+let options: DnsServerOptions
 beforeEach(async () => {
   now = 1_000_000
   upstream = await startUpstream()
@@ -67,7 +68,8 @@ beforeEach(async () => {
     port: upstream.port,
   })
   port = await freeForBoth()
-  server = await startDnsServer({ address: '127.0.0.1', port, names, forwarder, log: LOG })
+  options = { address: '127.0.0.1', port, names, forwarder, log: LOG }
+  server = await startDnsServer(options)
 })
 afterEach(() => {
   server.close()
@@ -172,6 +174,19 @@ describe('the cluster DNS', () => {
     expect(answer).toMatchObject({ id: 77, flag_aa: true, flag_ra: true, flag_rd: true })
     expect(answer.answers).toMatchObject([{ type: 'A', ttl: 30, data: '10.0.0.1' }])
     expect(upstream.asked).toEqual([])
+  })
+
+  test('lets a question wait while it does not know its names; others are passed on', async () => {
+    server.close()
+    port = await freeForBoth()
+    const { promise: known, resolve } = Promise.withResolvers<void>()
+    server = await startDnsServer({ ...options, port, known })
+    let isAnswered = false
+    const asked = ask('web.default.svc.cluster.local').finally(() => (isAnswered = true))
+    expect(data(await ask('example.com'))).toEqual(['192.0.2.1'])
+    expect(isAnswered).toBe(false)
+    resolve()
+    expect(data(await asked)).toEqual(['10.0.0.1'])
   })
 
   test('goes to where an ExternalName leads, outside and inside', async () => {

@@ -20,6 +20,8 @@ export interface DnsServerOptions {
   port?: number
   names: ClusterNames
   forwarder: Forwarder
+  /** When it is known what `names` has; questions for them wait until then. Undefined: it is known. */
+  known?: Promise<void>
   log: Log
 }
 
@@ -37,6 +39,8 @@ const TCP_IDLE_MS = 10_000
 const TCP_QUERY_BYTES_MAX = 4096
 const TCP_BYTES_MAX = 65_535
 const CNAMES_MAX = 8
+/** Who asks when so many wait gets no answer, and asks again. */
+const WAITING_MAX = 1000
 const RETRY_MS = 1000
 
 const FLAG_RESPONSE = 0x80
@@ -151,10 +155,14 @@ function serveTcp(resolver: Resolver, socket: Socket): void {
 class Resolver {
   readonly #names: ClusterNames
   readonly #forwarder: Forwarder
+  #known: Promise<void> | undefined
+  #waiting = 0
 
-  constructor({ names, forwarder }: DnsServerOptions) {
+  constructor({ names, forwarder, known }: DnsServerOptions) {
     this.#names = names
     this.#forwarder = forwarder
+    this.#known = known
+    void known?.then(() => (this.#known = undefined))
   }
 
   /** The answer's bytes; undefined: what came is no question, and silence is the answer. */
@@ -174,10 +182,24 @@ class Resolver {
     // A question for everything is answered by nobody any more: RFC 8482.
     const asked: string = type
     if (kind !== 'IN' || asked === 'ANY') return errorTo(query, RCODE.notImplemented)
-    const own = answerOwn(this.#names, { name, type })
+    let own = answerOwn(this.#names, { name, type })
+    if (this.#known && (own || type === 'PTR')) {
+      // An agent that has just started: that it knows no such name yet is no answer.
+      if (!(await this.#hasWaited())) return undefined
+      own = answerOwn(this.#names, { name, type })
+    }
     if (!own) return this.#forward(query, limit)
     if (own.cname && type !== 'CNAME') await this.#follow(own, own.cname, type, CNAMES_MAX)
     return encoded(packet, own, limit)
+  }
+
+  /** False: too many wait already. */
+  async #hasWaited(): Promise<boolean> {
+    if (this.#waiting >= WAITING_MAX) return false
+    this.#waiting++
+    await this.#known
+    this.#waiting--
+    return true
   }
 
   async #forward(query: Buffer, limit: number): Promise<Buffer> {

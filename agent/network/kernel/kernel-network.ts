@@ -54,7 +54,8 @@ export async function createKernelNetwork(options: KernelNetworkOptions): Promis
   const servers = (): string[] =>
     hostDns(resolvConf).nameservers.filter((server) => isIpv4(server) && server !== DNS_SERVICE_IP)
   const forwarder = new Forwarder({ servers, now })
-  const dns = await startDnsServer({ address: DNS_SERVICE_IP, names, forwarder, log })
+  const { promise: known, resolve: onKnown } = Promise.withResolvers<void>()
+  const dns = await startDnsServer({ address: DNS_SERVICE_IP, names, forwarder, known, log })
   const writer = new RulesetWriter(
     {
       nodeIp: node.ip,
@@ -65,7 +66,7 @@ export async function createKernelNetwork(options: KernelNetworkOptions): Promis
     },
     log,
   )
-  const network = new KernelNetwork(options, { names, dns, writer })
+  const network = new KernelNetwork(options, { names, dns, onKnown, writer })
   await network.adopt()
   return network
 }
@@ -73,6 +74,8 @@ export async function createKernelNetwork(options: KernelNetworkOptions): Promis
 interface Parts {
   names: ClusterNames
   dns: DnsServer
+  /** The names are those of the cluster from now on. */
+  onKnown: () => void
   writer: RulesetWriter
 }
 
@@ -80,6 +83,7 @@ class KernelNetwork implements Network {
   readonly hasPodAddresses = true
   readonly #options: KernelNetworkOptions
   readonly #dns: DnsServer
+  readonly #onKnown: () => void
   readonly #writer: RulesetWriter
   readonly #services: ServiceTable
   readonly #health: HealthCheckPorts
@@ -89,9 +93,10 @@ class KernelNetwork implements Network {
   /** Before it is known what is wanted, the table of the agent before this one stays. */
   #hasApplied = false
 
-  constructor(options: KernelNetworkOptions, { names, dns, writer }: Parts) {
+  constructor(options: KernelNetworkOptions, { names, dns, onKnown, writer }: Parts) {
     this.#options = options
     this.#dns = dns
+    this.#onKnown = onKnown
     this.#writer = writer
     this.#health = new HealthCheckPorts(options.log)
     this.#services = new ServiceTable({
@@ -151,6 +156,7 @@ class KernelNetwork implements Network {
     if (!this.#hasApplied) await this.#forgetAllBut(wanted.pods)
     this.#setPolicies(wanted.networkPolicies)
     const cleanUp = this.#services.set(wanted.services, wanted.endpointSlices)
+    this.#onKnown()
     this.#hasApplied = true
     await this.#commit()
     await cleanUp()

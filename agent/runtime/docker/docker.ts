@@ -33,7 +33,7 @@ import { Sandboxes } from './sandboxes.ts'
 import { containerOptions } from './spec.ts'
 import type { Here } from './spec.ts'
 import { attachTo, execIn } from './streams.ts'
-import { usageOf } from './usage.ts'
+import { usageOf, writtenBytesOf } from './usage.ts'
 
 export interface DockerRuntimeOptions {
   socketPath: string
@@ -84,6 +84,7 @@ class DockerRuntime implements Runtime {
   /** The ended container of each that is kept for people to look at, by pod and name. */
   readonly #ended = new Map<string, string>()
   readonly #closing = new AbortController()
+  #tellProblem: (reason: string, message: string) => void = () => undefined
 
   constructor(docker: Docker, version: string, options: DockerRuntimeOptions) {
     this.version = version
@@ -99,7 +100,8 @@ class DockerRuntime implements Runtime {
     }
     const { log, machineRoot } = options
     const disk = engineDisk(docker, machineRoot)
-    collectImages({ docker, disk, log, now: () => Date.now() }, this.#closing.signal)
+    const tell = (reason: string, message: string): void => this.#tellProblem(reason, message)
+    collectImages({ docker, disk, log, tell, now: () => Date.now() }, this.#closing.signal)
     void listenToEngine(docker, options.owner, listener, options.log, this.#closing.signal)
   }
 
@@ -191,6 +193,15 @@ class DockerRuntime implements Runtime {
   async usage(id: string): Promise<Usage | undefined> {
     const running = this.#running.get(id)
     return running && usageOf(this.#docker.getContainer(running.engineId))
+  }
+
+  async writtenBytes(id: string): Promise<number | undefined> {
+    const running = this.#running.get(id)
+    return running && writtenBytesOf(this.#docker.getContainer(running.engineId))
+  }
+
+  onProblem(tell: (reason: string, message: string) => void): void {
+    this.#tellProblem = tell
   }
 
   async takeOver(): Promise<LeftContainer[]> {

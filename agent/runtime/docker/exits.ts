@@ -8,7 +8,7 @@ import { isNotFound, soon } from './engine.ts'
 const SIGKILLED = 137
 /** The kernel's word that memory was the reason comes by another way than the end. */
 const OOM_STEP_MS = 50
-const OOM_STEPS = 6
+const OOM_STEPS = 30
 
 /** Rejects when the engine does not answer. One that is not there any more has ended unseen (255). */
 export async function readExit(

@@ -18,6 +18,8 @@ export interface ImageGcOptions {
   /** How full the disk is that holds the images. */
   disk: () => Promise<Disk>
   log: Log
+  /** An event of the node. */
+  tell: (reason: string, message: string) => void
   now: () => number
 }
 
@@ -31,11 +33,7 @@ const EVERY_MS = 300_000
 /** Looks now and then, until the signal aborts. */
 export function collectImages(options: ImageGcOptions, signal: AbortSignal): void {
   const collector = new ImageCollector(options)
-  const timer = setInterval(() => {
-    collector.collect().catch((error: unknown) => {
-      options.log.warn('images could not be collected', { why: engineMessage(error) })
-    })
-  }, EVERY_MS)
+  const timer = setInterval(() => void collector.tryCollect(), EVERY_MS)
   timer.unref()
   signal.addEventListener('abort', () => clearInterval(timer))
 }
@@ -53,20 +51,41 @@ export class ImageCollector {
   readonly #options: ImageGcOptions
   /** When an image was first seen, and last seen in use. */
   readonly #seen = new Map<string, { since: number; usedAt: number }>()
+  #hasFailed = false
 
   constructor(options: ImageGcOptions) {
     this.#options = options
   }
 
-  /** Looks once; answers how many images were removed. */
+  /** As `collect`; a failure is told people when it is not the first one in a row. */
+  async tryCollect(): Promise<void> {
+    const { log, tell } = this.#options
+    try {
+      await this.collect()
+      this.#hasFailed = false
+    } catch (error) {
+      const why = engineMessage(error)
+      log.warn('images could not be collected', { why })
+      if (this.#hasFailed) tell('ImageGCFailed', why)
+      this.#hasFailed = true
+    }
+  }
+
+  /** Looks once; answers how many images were removed. Error: that was not enough. */
   async collect(): Promise<number> {
-    const { docker, disk, log } = this.#options
+    const { docker, disk, log, tell } = this.#options
     const images = await this.#unused()
     const { bytes, usedBytes } = await disk()
+    if (bytes === 0) {
+      const why = `invalid capacity ${bytes} on image filesystem`
+      tell('InvalidDiskCapacity', why)
+      throw new Error(why)
+    }
     if (usedBytes * 100 < bytes * HIGH) return 0
-    const wanted = usedBytes - (bytes * LOW) / 100
+    const wanted = Math.round(usedBytes - (bytes * LOW) / 100)
     let freed = 0
     let count = 0
+    const failures: string[] = []
     for (const { Id, Size } of images) {
       if (freed >= wanted) break
       try {
@@ -76,13 +95,21 @@ export class ImageCollector {
         this.#seen.delete(Id)
       } catch (error) {
         // A container has taken it meanwhile.
-        log.warn('an image could not be removed', { image: Id, why: engineMessage(error) })
+        failures.push(engineMessage(error))
       }
     }
-    const enough = freed >= wanted
-    const what = enough ? 'images were removed' : 'too little could be freed by removing images'
-    log[enough ? 'info' : 'warn'](what, { count, freed, wanted: Math.round(wanted) })
-    return count
+    log.info('images were removed', { count, freed, wanted })
+    if (failures.length > 0) {
+      const errors = `errors in image deletion: ${failures.join(', ')}`
+      throw new Error(
+        `wanted to free ${wanted} bytes, but freed ${freed} bytes space with ${errors}`,
+      )
+    }
+    if (freed >= wanted) return count
+    const what = 'Failed to garbage collect required amount of images.'
+    const why = `${what} Attempted to free ${wanted} bytes, but only found ${freed} bytes eligible to free.`
+    tell('FreeDiskSpaceFailed', why)
+    throw new Error(why)
   }
 
   /** Those that may go, the least recently used first. */

@@ -16,6 +16,17 @@ export async function usageOf(container: Docker.Container): Promise<Usage | unde
   }
 }
 
+/** Of its own files: what differs from its image. Undefined: it is not running. */
+export async function writtenBytesOf(container: Docker.Container): Promise<number | undefined> {
+  try {
+    const wanted = { size: true, ...soon() }
+    const info: unknown = await container.inspect(wanted)
+    return numberOf(info, 'SizeRw')
+  } catch {
+    return undefined
+  }
+}
+
 /** The working set is what cannot be given back at once, as kubelet's: without inactive file pages. */
 function readUsage(stats: unknown): Usage | undefined {
   const memory = member(stats, 'memory_stats')

@@ -33,6 +33,12 @@ describe.skipIf(why)('a container on Docker', { timeout: 120_000 }, () => {
         metadata: { name: 'c', namespace: 'default', uid: 'c', creationTimestamp: '' },
         data: { key: 'one\n' },
       })
+      desired.secrets.push({
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: 's', namespace: 'default', uid: 's', creationTimestamp: '' },
+        data: { key: Buffer.from('hush\n').toString('base64') },
+      })
       for (const [name, spec] of Object.entries(pods(hostFolder))) {
         desired.pods.push(podOf(name, { restartPolicy: 'Never', ...spec }))
       }
@@ -134,6 +140,34 @@ describe.skipIf(why)('a container on Docker', { timeout: 120_000 }, () => {
     )
   })
 
+  test('that has written more than its pod may is evicted, and is told why', async () => {
+    for (const [name, message] of [
+      ['full', 'Usage of EmptyDir volume "v" exceeds the limit "1Mi". '],
+      ['wordy', 'Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. '],
+    ] as const) {
+      await ended(world, name)
+      expect(world.status(name)).toMatchObject({ phase: 'Failed', reason: 'Evicted', message })
+      expect(world.events('Evicted')).toContain(message)
+    }
+  })
+
+  test('whose pod asks for an unsafe sysctl is never made', async () => {
+    await ended(world, 'tuned')
+    const forbidden = 'forbidden sysctl: "net.core.somaxconn" not allowlisted'
+    expect(world.status('tuned')).toMatchObject({
+      phase: 'Failed',
+      reason: 'SysctlForbidden',
+      message: `Pod was rejected: ${forbidden}`,
+      containerStatuses: [],
+    })
+    expect(world.events('SysctlForbidden')).toEqual([forbidden])
+  })
+
+  test('has secrets in memory, not on the disk', async () => {
+    await ended(world, 'secretive')
+    expect(await logsOf(world, 'secretive')).toBe('tmpfs\ntmpfs\nhush\nhush\n')
+  })
+
   test('that cannot be run has ended at once', async () => {
     await ended(world, 'nosuch')
     expect(statusOf(world, 'nosuch')?.state?.terminated).toMatchObject({
@@ -154,20 +188,36 @@ describe.skipIf(why)('a container on Docker', { timeout: 120_000 }, () => {
     const used = await docker.getImage(BOX).inspect()
     const nobody = await commitOf(docker)
     let now = 0
-    const disk = async () => ({ bytes: 100, usedBytes: 84 })
-    const collector = new ImageCollector({ docker, disk, log: createMemoryLog(), now: () => now })
-    // First seen now, and the disk is not full.
-    expect(await collector.collect()).toBe(0)
-    now += 3_600_000
-    const full = new ImageCollector({
+    const disk = { bytes: 100, usedBytes: 84 }
+    const told: string[] = []
+    const collector = new ImageCollector({
       docker,
-      disk: async () => ({ bytes: 1e12, usedBytes: 9e11 }),
+      disk: async () => disk,
       log: createMemoryLog(),
+      tell: (reason, message) => void told.push(`${reason}: ${message}`),
       now: () => now,
     })
-    expect(await full.collect()).toBe(0)
+    // First seen now, and the disk is not full.
+    expect(await collector.collect()).toBe(0)
+    disk.usedBytes = 86
+    now += 60_000
+    // Too new: it may be about to be used.
+    await expect(collector.collect()).rejects.toThrow(
+      'Attempted to free 6 bytes, but only found 0 bytes eligible to free.',
+    )
     now += 3_600_000
-    expect(await full.collect()).toBe(1)
+    expect(await collector.collect()).toBe(1)
+    expect(told.splice(0)).toEqual([
+      expect.stringMatching(/^FreeDiskSpaceFailed: Failed to garbage collect required amount of/),
+    ])
+    // Again and again is what people hear of.
+    await collector.tryCollect()
+    await collector.tryCollect()
+    expect(told.map((each) => each.split(':')[0])).toEqual([
+      'FreeDiskSpaceFailed',
+      'FreeDiskSpaceFailed',
+      'ImageGCFailed',
+    ])
     const left = (await docker.listImages()).map(({ Id }) => Id)
     expect(left).toContain(used.Id)
     expect(left).not.toContain(nobody)
@@ -298,6 +348,26 @@ function pods(hostFolder: string): Record<string, Spec> {
         { name: 'scratch', emptyDir: {} },
         { name: 'v', hostPath: { path: hostFolder, type: 'Directory' } },
         { name: 'c', configMap: { name: 'c' } },
+      ],
+    },
+    full: {
+      ...one('dd if=/dev/zero of=/v/big bs=1M count=3; exec sleep 1000', { volumeMounts: v }),
+      volumes: [{ name: 'v', emptyDir: { sizeLimit: '1Mi' } }],
+    },
+    wordy: one('dd if=/dev/zero of=/tmp/big bs=1M count=3; exec sleep 1000', {
+      resources: { limits: { 'ephemeral-storage': '1Mi' } },
+    }),
+    tuned: {
+      ...one('true'),
+      securityContext: { sysctls: [{ name: 'net.core.somaxconn', value: '1024' }] },
+    },
+    secretive: {
+      ...one(`awk '$2=="/s" || $2=="/p"{print $3}' /proc/mounts; cat /s/key /p/key`, {
+        volumeMounts: [...mount('/s', { name: 's' }), ...mount('/p', { name: 'p' })],
+      }),
+      volumes: [
+        { name: 's', secret: { secretName: 's' } },
+        { name: 'p', projected: { sources: [{ secret: { name: 's' } }] } },
       ],
     },
     escape: {
