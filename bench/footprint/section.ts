@@ -14,8 +14,9 @@ export function footprintSection(measurements: readonly Measurement[], minutes: 
     `${Math.round(value(`${of}.rss`) / 2 ** 20)} MiB`,
     `${value(`${of}.cpu`).toFixed(1)} %`,
   ]
-  const pods = [...measurements.map(({ name }) => /^footprint\.pods(\d+)\.pss$/.exec(name)?.[1])]
-  const [count = '30'] = pods.filter((each) => each !== undefined)
+  const [count = '?'] = measurements.flatMap(
+    ({ name }) => /^footprint\.pods(\d+)\.pss$/.exec(name)?.[1] ?? [],
+  )
   const rows = [
     row('agent, no pods', 'idle'),
     row(`agent, ${count} pods`, `pods${count}`),

@@ -27,7 +27,7 @@ const SUBNET = '172.29.0.0/24'
 const FOLDER = join(import.meta.dirname, '..', '..', 'examples', 'tic-tac-toe', 'image')
 
 interface Engine {
-  docker(...args: string[]): Promise<string>
+  docker: (...args: string[]) => Promise<string>
   prober: Prober
 }
 

@@ -23,7 +23,7 @@ export interface Stage {
   cluster: Cluster
   prober: Prober
   /** Where a pod's port is, as the prober sees it. */
-  addressOf(pod: Pod): Promise<string>
+  addressOf: (pod: Pod) => Promise<string>
 }
 
 const NAME = 'start-bench'

@@ -7,13 +7,14 @@ const AGAIN_MS = 5
 /** What does not answer is asked again. */
 const ANSWER_MS = 2000
 
-process.on('message', ({ id, urls }: { id: number; urls: string[] }) => {
-  void Promise.all(urls.map(untilAnswered)).then(() => {
-    // Now: the way of the message is not part of it.
-    process.send?.({ id, at: Date.now() })
-  })
-})
+process.on('message', ({ id, urls }: { id: number; urls: string[] }) => void tell(id, urls))
 process.on('disconnect', () => process.exit(0))
+
+async function tell(id: number, urls: readonly string[]): Promise<void> {
+  await Promise.all(urls.map(untilAnswered))
+  // Now: the way of the message is not part of it.
+  process.send?.({ id, at: Date.now() })
+}
 
 async function untilAnswered(url: string): Promise<void> {
   while (!(await answers(url))) await sleep(AGAIN_MS)

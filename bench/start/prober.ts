@@ -14,7 +14,7 @@ const PROGRAM = join(import.meta.dirname, 'prober-program.ts')
 
 /** `enter`: a command that runs the one after it elsewhere; empty: here. */
 export function startProber(enter: readonly string[] = []): Prober {
-  const [program = '', ...args] = [...enter, process.execPath, PROGRAM]
+  const [program, ...args] = [...enter, process.execPath, PROGRAM]
   const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const waiting = new Map<number, (at: number) => void>()
   let count = 0
