@@ -33,6 +33,8 @@ interface Wish {
   instance: string
   /** Name of the group the VM belongs to. */
   group: string
+  /** A VM that is still booting is not called unhealthy: until its first success, or this long (ms). */
+  patience: number
 }
 
 interface Prober {
@@ -41,7 +43,7 @@ interface Prober {
   abort: AbortController
 }
 
-/** A VM that is still booting is not called unhealthy: until its first success, or this long. */
+/** Of load balancers' checks; a group says itself how long its VMs take (initialDelaySec). */
 const BOOT_GRACE_MS = 30_000
 
 export function createHealthChecker({ ctx, vpc, audit }: Deps): HealthChecker {
@@ -89,7 +91,7 @@ export function createHealthChecker({ ctx, vpc, audit }: Deps): HealthChecker {
       if (signal.aborted) return
       successes = why === undefined ? successes + 1 : 0
       failures = why === undefined ? 0 : failures + 1
-      const isBooting = prober.state === 'UNKNOWN' && clock.now() - since < BOOT_GRACE_MS
+      const isBooting = prober.state === 'UNKNOWN' && clock.now() - since < wish.patience
       if (successes >= check.healthyThreshold) become(prober, 'HEALTHY', 'HTTP response: OK')
       else if (failures >= check.unhealthyThreshold && !isBooting) {
         become(prober, why === TIMED_OUT ? 'TIMEOUT' : 'UNHEALTHY', why ?? '')
@@ -140,19 +142,21 @@ function keyOf({ state }: Context, check: string, instance: string): string {
 function wishesOf(ctx: Context): Wish[] {
   const { state } = ctx
   const wishes: Wish[] = []
-  const add = (kind: Wish['kind'], manager: string, link: string): void => {
+  const add = (kind: Wish['kind'], manager: string, link: string, patience: number): void => {
     const check = pathOf(link, 'healthCheck')
     for (const instance of runningMembers(ctx, manager)) {
       if (!isPoweredOn(state.instances[instance])) continue
-      wishes.push({ kind, check, instance, group: nameOf(manager) })
+      wishes.push({ kind, check, instance, group: nameOf(manager), patience })
     }
   }
   for (const [path, group] of Object.entries(state.instanceGroupManagers)) {
-    for (const policy of group.autoHealingPolicies) add('group', path, policy.healthCheck)
+    for (const { healthCheck, initialDelaySec } of group.autoHealingPolicies)
+      add('group', path, healthCheck, initialDelaySec * 1000)
   }
   for (const service of Object.values(state.backendServices)) {
     for (const backend of service.backends) {
-      for (const check of service.healthChecks) add('backend', managerPathOf(backend.group), check)
+      for (const check of service.healthChecks)
+        add('backend', managerPathOf(backend.group), check, BOOT_GRACE_MS)
     }
   }
   return wishes

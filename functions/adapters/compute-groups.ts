@@ -50,8 +50,8 @@ const POLICIES = {
   },
 } as const
 
-/** How long Google waits before a new VM's health counts. */
-const INITIAL_DELAY_SEC = 60
+/** How long Google waits before a new VM's health counts: it boots, and pulls the agent's image. */
+const INITIAL_DELAY_SEC = 120
 
 export async function applyInstanceGroup(
   context: GroupContext,

@@ -15,7 +15,7 @@ import type { NodePool, PoolInstance } from '../api/node-pool.ts'
 import { keyOf } from '../key.ts'
 import { nodeLifecycleReconciler } from './node-lifecycle.ts'
 import { podGcReconciler } from './pod-gc.ts'
-import { ANSWER_AGAIN_MS, ANSWER_MS, ASK_AGAIN_MS, DISPUTE_MS } from './suspicion.ts'
+import { AFTER_MANY_MS, ANSWER_AGAIN_MS, ANSWER_MS, ASK_AGAIN_MS, DISPUTE_MS } from './suspicion.ts'
 
 function node(name: string): Node {
   const plain = aNode(name, { labels: { [NODE_POOL_LABEL]: 'pool' } })
@@ -197,7 +197,7 @@ describe('a node', () => {
     expect(writes.filter((write) => write.includes('pods/'))).toEqual([])
   })
 
-  test('under the brake keeps its pods as they are, until others are well again', () => {
+  test('under the brake keeps its pods as they are, and when others are well again it may follow', () => {
     const brain = brainWith(
       { a: { isHealthy: false }, b: { isHealthy: false }, c: {} },
       { ready: true },
@@ -206,8 +206,35 @@ describe('a node', () => {
     expect(brain.dueAtMs).toBe(brain.now + 10_000)
     brain.put(pool({ a: { isHealthy: false }, b: {}, c: {} }))
     brain.settle()
+    expect(pods(brain)).toEqual(['a', 'b', 'c'])
+    expect(brain.dueAtMs).toBe(brain.now + AFTER_MANY_MS)
+    brain.wait(AFTER_MANY_MS / 1000 - 1)
+    brain.settle()
+    expect(pods(brain)).toEqual(['a', 'b', 'c'])
+    brain.wait(1)
+    brain.settle()
     expect(pods(brain)).toEqual(['a*', 'b', 'c'])
     expect(brain.dueAtMs).toBeUndefined()
+  })
+
+  test('that comes back last, long after all were silent, loses nothing', () => {
+    const unwell = { isHealthy: false }
+    const brain = brainWith({ a: unwell, b: unwell, c: unwell })
+    brain.wait(DISPUTE_MS / 1000)
+    brain.settle()
+    brain.put(pool({ a: unwell, b: {}, c: {} }))
+    brain.settle()
+    brain.wait(AFTER_MANY_MS / 1000 - 1)
+    brain.settle()
+    brain.put(pool({ a: {}, b: {}, c: {} }))
+    brain.settle()
+    expect(pods(brain)).toEqual(['a', 'b', 'c'])
+    // What comes after that begins from the start.
+    brain.put(pool({ a: unwell, b: {}, c: {} }))
+    brain.settle()
+    brain.wait(ANSWER_MS / 1000)
+    brain.settle()
+    expect(pods(brain)).toEqual(['a*', 'b', 'c'])
   })
 
   test('under the brake is looked at again when a node joins from elsewhere', () => {
@@ -215,8 +242,10 @@ describe('a node', () => {
     brain.put(aNode('mine'), aNode('mine-too'))
     brain.settle()
     expect(pods(brain)).toEqual(['a', 'b', 'c'])
-    brain.wait(10)
-    brain.settle()
+    for (const seconds of [10, AFTER_MANY_MS / 1000]) {
+      brain.wait(seconds)
+      brain.settle()
+    }
     expect(pods(brain)).toEqual(['a*', 'b*', 'c'])
   })
 
@@ -447,6 +476,10 @@ describe('a node whose VM fails its health check', () => {
     failingNow(['a', 'b', 'c'])
     expect(pods(brain)).toEqual(names)
     failingNow(names)
+    // Who was silent under the brake has time anew.
+    expect(pods(brain)).toEqual(['a', 'b', 'c', 'd*'])
+    brain.wait(AFTER_MANY_MS / 1000)
+    brain.settle()
     expect(pods(brain)).toEqual(names.map((name) => `${name}*`))
   })
 })

@@ -20,7 +20,16 @@ import { IN_SYNC } from './outcome.ts'
 import type { EventDraft, ObservedChange, Outcome, PlannedWrite, Reconciler } from './outcome.ts'
 import { isEvictionBraked, zoneOf } from './disruption.ts'
 import { isFenced, isSingleWriter } from './fence.ts'
-import { HEALTH_CHECK_FAILING, suspicionOf, type Suspicion } from './suspicion.ts'
+import {
+  wasSilentWithMany,
+  FAILS_AFTER_MANY,
+  FAILS_ALONE,
+  FAILS_WITH_MANY,
+  HEALTH_CHECK_FAILING,
+  suspicionAfterMany,
+  suspicionOf,
+  type Suspicion,
+} from './suspicion.ts'
 import { isShuttingDown, NODE_POOLS, vmState, type VmState } from './vm-state.ts'
 
 /** While the brake is on, how soon it is looked whether other nodes are well again. */
@@ -56,18 +65,22 @@ interface Verdict {
   /** It fails its health check, and its agent has said that it lives: it is believed. */
   isBelieved: boolean
   isBraked: boolean
+  /** Only the brake has kept it from being lost, and that is off now: its time begins anew. */
+  isReleased: boolean
   /** Its pods are asked to go. */
   isLost: boolean
 }
 
 function judge(reader: Reader, node: Node, now: number): Verdict {
   const vm = vmState(reader, node)
-  const suspicion = vm.is === 'suspect' ? suspicionOf(node, now) : undefined
+  const known = vm.is === 'suspect' ? suspicionOf(node, now) : undefined
+  const isOpen = known !== undefined && known.is !== 'answered'
+  const isBraked = isOpen && isEvictionBraked(reader, zoneOf(node), now)
+  const isReleased = isOpen && !isBraked && wasSilentWithMany(node)
+  const suspicion = isReleased ? suspicionAfterMany(node, now) : known
   const isBelieved = suspicion?.is === 'answered'
-  const isBraked =
-    suspicion !== undefined && !isBelieved && isEvictionBraked(reader, zoneOf(node), now)
   const isLost = vm.is === 'leaving' || (suspicion?.is === 'silent' && !isBraked)
-  return { vm, suspicion, isBelieved, isBraked, isLost }
+  return { vm, suspicion, isBelieved, isBraked, isReleased, isLost }
 }
 
 function reconcile(reader: Reader, key: Key, now: number): Outcome {
@@ -196,7 +209,7 @@ function withQuestion({ metadata }: Node, suspicion: Suspicion | undefined): Nod
 
 function conditionsOf(
   node: Node,
-  { vm, suspicion, isBelieved }: Verdict,
+  { vm, suspicion, isBelieved, isBraked, isReleased }: Verdict,
   now: number,
 ): NonNullable<Node['status']>['conditions'] {
   const old = readyConditions(node, isBelieved ? { is: 'fine' } : vm, now)
@@ -217,9 +230,19 @@ function conditionsOf(
   const message = isBelieved
     ? 'its VM fails its health check, but its agent says that it lives'
     : 'its VM fails its health check'
+  const before = conditionOf({ status: { conditions: old ?? [] } }, HEALTH_CHECK_FAILING)
+  const isStill = before?.status === 'True' && before.reason === FAILS_AFTER_MANY
+  const reason =
+    isBraked && suspicion.is === 'silent'
+      ? FAILS_WITH_MANY
+      : isReleased || (isStill && !isBelieved)
+        ? FAILS_AFTER_MANY
+        : FAILS_ALONE
+  // What has been so far does not count any more.
+  const base = isReleased ? old?.filter(({ type }) => type !== HEALTH_CHECK_FAILING) : old
   return withCondition(
-    old ?? [],
-    { type: HEALTH_CHECK_FAILING, status: 'True', reason: 'HealthCheckFailing', message },
+    base ?? [],
+    { type: HEALTH_CHECK_FAILING, status: 'True', reason, message },
     now,
   )
 }
