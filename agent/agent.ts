@@ -92,6 +92,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   )
   const { name: node, agentToken: token } = facts
   let isDraining = false
+  let isForwarding = false
   const server = await startServer({
     token,
     nodeName: node,
@@ -101,6 +102,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     log,
     listen: network.hasPodAddresses ? NODE_ADDRESS : { host: '127.0.0.1', port: 0 },
     isDraining: () => isDraining,
+    isForwarding: () => isForwarding,
   })
   if (!network.hasPodAddresses) await network.openNodePort(AGENT_PORT, server.address)
 
@@ -121,7 +123,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     apply: async (desired) => {
       const isFirst = current === undefined
       current = desired
-      await applyDesired(options, desired, { isFirst, isDraining, pods, reporter })
+      const onForwarding = (): void => void (isForwarding = true)
+      await applyDesired(options, desired, { isFirst, isDraining, pods, reporter, onForwarding })
       disks.tend(desired).catch((error: unknown) => {
         log.error('volumes could not be tended', { error })
       })
@@ -200,16 +203,18 @@ interface Doing {
   isDraining: boolean
   pods: Pods
   reporter: Reporter
+  onForwarding(): void
 }
 
 /** Services before pods: a pod's variables name where they answer. */
 async function applyDesired(
   options: AgentOptions,
   desired: DesiredState,
-  { isFirst, isDraining, pods, reporter }: Doing,
+  { isFirst, isDraining, pods, reporter, onForwarding }: Doing,
 ): Promise<void> {
   if (isFirst) options.pool.keepOnly(new Set(desired.pods.map(({ metadata: { uid } }) => uid)))
   await options.network.apply(desired)
+  onForwarding()
   await pods.apply(desired)
   // While the control plane takes this VM for dead it does not believe us: no contest. Its word that
   // the node is back wakes us, and then what was changed meanwhile is put right.

@@ -3,7 +3,7 @@
 // `npm run bench -- failover [--runs N] [--only SCENARIO,…] [--kills N] [--markdown [FILE]]`; the scenario
 // `disk` kills the VM under a database that is written to, again and again.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,7 +15,14 @@ import { document } from './failover/document.ts'
 import { startLoad } from './failover/load.ts'
 import { plot } from './failover/plot.ts'
 import { measurementsOf, runOf, type Run } from './failover/results.ts'
-import { play, SCENARIOS, untilCalm, type Hands, type ScenarioName } from './failover/scenarios.ts'
+import {
+  play,
+  SCENARIOS,
+  untilCalm,
+  type Hands,
+  type Scenario,
+  type ScenarioName,
+} from './failover/scenarios.ts'
 import type { Measure, Measurement } from './measurement.ts'
 
 const PER_SECOND = 50
@@ -26,11 +33,13 @@ const KILLS = 20
 /** Traffic before the fault, and after all is well. */
 const BEFORE_MS = 1000
 const AFTER_MS = 3000
+/** Images are built at the first start. */
+const START_MS = 300_000
 const DOCUMENT = join(import.meta.dirname, '..', 'docs', 'failover.md')
 
 export const measure: Measure = async (args) => {
-  const { runs: count, scenarios, markdown, kills } = readOptions(args)
-  const wherry = await startLocalWherry()
+  const { runs: count, scenarios, markdown, kills, record } = readOptions(args)
+  const wherry = await startLocalWherry({ deadlineMs: START_MS })
   const runs: Run[] = []
   const disk: Measurement[] = []
   try {
@@ -39,12 +48,17 @@ export const measure: Measure = async (args) => {
       disk.push(...diskMeasurements(await killUnderWrites(hands, kills)))
     }
     const cluster = watchCluster(wherry.ready.kubeconfig)
-    const hands: Hands = { cluster, fault: faultsOf(wherry) }
+    const { machines } = wherry.ready
+    const kubectl = (command: string): Promise<string> => wherry.mustKubectl(command)
+    const hands: Hands = { cluster, machines, kubectl, fault: faultsOf(wherry) }
+    await wherry.mustKubectl(`patch deployment web -p '${JSON.stringify(PROBED)}'`)
+    await wherry.mustKubectl('rollout status deployment web --timeout=120s')
     for (let turn = 0; turn < count; turn++) {
-      for (const name of scenarios) {
+      for (const name of scenarios.filter((each) => canHave(each, machines))) {
         const run = await runOnce(wherry, hands, name, turn)
         runs.push(run)
         tell(turn, run)
+        if (record) appendFileSync(record, `${JSON.stringify(run)}\n`)
       }
     }
     cluster.close()
@@ -53,6 +67,24 @@ export const measure: Measure = async (args) => {
     await wherry.dispose()
   }
   return [...measurementsOf(runs), ...disk]
+}
+
+/** The lecture's Deployment has no readiness probe: a new pod gets requests before it listens. */
+const PROBED = {
+  spec: {
+    template: {
+      spec: {
+        containers: [
+          { name: 'web', readinessProbe: { httpGet: { path: '/', port: 8080 }, periodSeconds: 1 } },
+        ],
+      },
+    },
+  },
+}
+
+function canHave(name: ScenarioName, machines: Hands['machines']): boolean {
+  const scenario: Scenario | undefined = SCENARIOS.find((each) => each.name === name)
+  return scenario?.needs !== 'docker' || machines === 'docker'
 }
 
 async function runOnce(
@@ -93,6 +125,7 @@ function readOptions(args: readonly string[]): {
   scenarios: ScenarioName[]
   markdown: string | undefined
   kills: number
+  record: string | undefined
 } {
   const { values, positionals } = parseArgs({
     args: [...args],
@@ -101,6 +134,7 @@ function readOptions(args: readonly string[]): {
       runs: { type: 'string', default: String(RUNS) },
       kills: { type: 'string', default: String(KILLS) },
       only: { type: 'string' },
+      record: { type: 'string' },
       markdown: { type: 'boolean', default: false },
     },
   })
@@ -119,6 +153,7 @@ function readOptions(args: readonly string[]): {
     runs,
     scenarios: all.filter((name) => !wanted || wanted.includes(name)),
     kills: !wanted || wanted.includes(DISK) ? kills : 0,
+    record: values.record,
     markdown: values.markdown ? (positionals[0] ?? DOCUMENT) : undefined,
   }
 }
@@ -133,7 +168,7 @@ function tell(turn: number, run: Run): void {
   process.stderr.write(
     `run ${turn + 1}  ${run.scenario.padEnd(16)} detected ${seconds(run.detected)}, out of rotation ` +
       `${seconds(run.outOfRotation)}, ready ${seconds(run.ready)}, replaced ${seconds(run.replaced)}, back ${seconds(run.back)}, ` +
-      `lost ${run.lost} of ${run.requests}\n`,
+      `lost ${run.lost} of ${run.requests}${run.failures.map((text) => `; ${text}`).join('')}\n`,
   )
 }
 

@@ -14,6 +14,7 @@ import type { Vpc } from './compute/vpc.ts'
 import { createFaults, type FaultPod } from './faults.ts'
 import type { IdentitySigner } from './google/identity.ts'
 import { freePort } from './google/free-port.ts'
+import type { Outage } from './outage.ts'
 import { serve, type RunningServer } from './serve.ts'
 
 interface CloudSideOptions {
@@ -38,6 +39,7 @@ interface CloudSideOptions {
   /** Answers what is not Compute's: the GKE API. Asked for at each request. */
   rest(): Pick<Hono, 'fetch'>
   /** For faults on request (faults.ts). */
+  outage: Pick<Outage, 'begin' | 'end'>
   adminToken: string
   pods(): Promise<FaultPod[]>
 }

@@ -62,9 +62,14 @@ export const FAULT_KINDS = {
   },
   'stock-out': { target: 'none', does: 'the zone has no machine left: new VMs are refused' },
   quota: { target: 'none', does: "the project's quota is used up: new VMs are refused" },
+  'control-plane-away': {
+    target: 'none',
+    does: 'the control plane is away: its API answers nobody, its functions do not run',
+  },
+  'control-plane-back': { target: 'none', does: 'the control plane is there again' },
   heal: {
     target: 'none',
-    does: 'undo all that lasts: hung, cut off, slow, busy, full, flapping, sold out',
+    does: 'undo all that lasts: hung, cut off, slow, busy, full, flapping, sold out, away',
   },
 } as const satisfies Record<string, FaultKind>
 

@@ -5,6 +5,7 @@ import { createMemoryLog } from './adapters/memory-log.ts'
 import { GoogleError } from './compute/google-error.ts'
 import { CannotCause } from './compute/machines.ts'
 import { FAULT_KINDS, nearest } from './fault-kinds.ts'
+import { createOutage } from './outage.ts'
 import { createFaults, type FaultPod } from './faults.ts'
 
 const NODES = ['gke-test-pool-1a2b3c4d-kj0s', 'gke-test-pool-1a2b3c4d-x7k2']
@@ -24,6 +25,7 @@ function app() {
   return createFaults({
     adminToken: TOKEN,
     log: createMemoryLog(),
+    outage: createOutage(),
     pods: async () => pods,
     compute: {
       killVm: call('kill'),

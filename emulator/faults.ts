@@ -8,12 +8,15 @@ import { GoogleError } from './compute/google-error.ts'
 import { CannotCause } from './compute/machines.ts'
 import { readBody } from './compute/read-body.ts'
 import type { VmFaults } from './compute/vm-faults.ts'
+import type { Outage } from './outage.ts'
 import { isFaultName, nearest, FAULT_KINDS, type FaultKind, type FaultName } from './fault-kinds.ts'
 
 export interface FaultsOptions {
   compute: VmFaults
   /** The pods of all clusters. */
   pods(): Promise<FaultPod[]>
+  /** Of the control plane. */
+  outage: Pick<Outage, 'begin' | 'end'>
   adminToken: string
   log: Log
 }
@@ -73,13 +76,11 @@ async function cause(
   value: string,
 ): Promise<string> {
   if (fault === 'container-kill') return killContainers(options, target)
-  if (fault === 'heal' || fault === 'stock-out' || fault === 'quota') {
-    return ON_ALL[fault](options)
-  }
+  if (isWhole(fault)) return ON_ALL[fault](options)
   return ON_NODES[fault](options, findNode(options, target), value)
 }
 
-type WholeFault = 'heal' | 'stock-out' | 'quota'
+type WholeFault = 'heal' | 'stock-out' | 'quota' | 'control-plane-away' | 'control-plane-back'
 type NodeFault = Exclude<FaultName, WholeFault | 'container-kill'>
 
 const ON_ALL: Record<WholeFault, (options: FaultsOptions) => string | Promise<string>> = {
@@ -91,10 +92,17 @@ const ON_ALL: Record<WholeFault, (options: FaultsOptions) => string | Promise<st
     compute.setShortage('quota')
     return 'the quotas are used up: QUOTA_EXCEEDED for every new VM, until heal'
   },
-  async heal({ compute }) {
-    const done = await compute.heal()
+  'control-plane-away': ({ outage }) => outage.begin(),
+  'control-plane-back': ({ outage }) => outage.end() ?? 'the control plane was not away',
+  async heal({ compute, outage }) {
+    const back = outage.end()
+    const done = [...(await compute.heal()), ...(back ? [back] : [])]
     return done.length === 0 ? 'nothing to heal' : done.join('; ')
   },
+}
+
+function isWhole(fault: FaultName): fault is WholeFault {
+  return Object.hasOwn(ON_ALL, fault)
 }
 
 /** Each causes its fault on a VM that is there, and says what happened. */

@@ -35,6 +35,7 @@ import { createClusterEndpoints, type ClusterEndpoints } from './cluster-endpoin
 import { localAgents, localAuthentication, localProbes } from './control-plane.ts'
 import { startDeliveries } from './deliveries.ts'
 import type { FaultPod } from './faults.ts'
+import { createOutage, type Outage } from './outage.ts'
 import { createLocalGithub, type LocalGithub } from './github/local-github.ts'
 import { createIdentitySigner, type IdentitySigner } from './google/identity.ts'
 import type { Home } from './home.ts'
@@ -144,6 +145,7 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
     return found
   })
   const adminToken = home.secret('admin-token')
+  const outage = createOutage()
   const cloud = await terminal.step('virtual machines', async (note) => {
     const opened = await openCloudSide({
       project: PROJECT,
@@ -158,6 +160,7 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
       clock,
       log,
       saved: restored.compute,
+      outage,
       adminToken,
       pods: () => podsOfAll(views),
       onChange: () => keeper.changed(),
@@ -165,7 +168,8 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
         const { gke, github } = parts
         if (!gke || !github) throw new Error('the GKE API is not up yet')
         return {
-          fetch: (request) => (github.isAbout(request) ? github.app : gke).fetch(request),
+          fetch: (request) =>
+            github.isAbout(request) ? github.app.fetch(request) : outage.app(gke).fetch(request),
         }
       },
     })
@@ -189,7 +193,9 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
   const { store, bus } = backend
   const { disks } = compute
   const ports: Ports = { store, bus, timers, compute, disks, httpBalancers, clock, log }
-  const endpoints = openApi({ ports, views, backend, cloud, authority, identity, home, adminToken })
+  const endpoints = openApi({
+    ...{ ports, views, backend, cloud, authority, identity, home, adminToken, outage },
+  })
   ends.add(() => endpoints.close())
   const github = createLocalGithub({
     clock,
@@ -219,12 +225,14 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
         ...ports,
         project: PROJECT,
         pubsubHost: backend.pubsubHost,
-        ...functionsOf(ports, { endpoints, authority }),
-        deploys: composeDeploys(ports, {
-          githubUrl: github.urlOf,
-          urlOfAddress: (address, port) => urlOf(cloud.compute.listeners(), address, port),
-          agentEndpoint: (deployViews) => localAgents(deployViews, cloud.vpc),
-        }),
+        ...functionsOf(ports, { endpoints, authority, outage }),
+        deploys: outage.fn(
+          composeDeploys(ports, {
+            githubUrl: github.urlOf,
+            urlOfAddress: (address, port) => urlOf(cloud.compute.listeners(), address, port),
+            agentEndpoint: (deployViews) => localAgents(deployViews, cloud.vpc),
+          }),
+        ),
       }),
     )
     await cloud.compute.start()
@@ -276,8 +284,9 @@ function openApi(parts: {
   identity: IdentitySigner
   home: Home
   adminToken: string
+  outage: Outage
 }): ClusterEndpoints {
-  const { ports, views, identity, adminToken } = parts
+  const { ports, views, identity, adminToken, outage } = parts
   const authenticate = localAuthentication({
     project: PROJECT,
     adminToken,
@@ -296,8 +305,8 @@ function openApi(parts: {
     },
   }
   const endpoints = createClusterEndpoints({
-    app: composeApi(ports, options),
-    onUpgrade: createUpgrade({ ...ports, ...options }),
+    app: outage.app(composeApi(ports, options)),
+    onUpgrade: outage.upgrade(createUpgrade({ ...ports, ...options })),
     authority: parts.authority,
     views,
     log: ports.log,
@@ -311,21 +320,27 @@ function openApi(parts: {
 
 function functionsOf(
   ports: Ports,
-  { endpoints, authority }: { endpoints: ClusterEndpoints; authority: Authority },
+  {
+    endpoints,
+    authority,
+    outage,
+  }: { endpoints: ClusterEndpoints; authority: Authority; outage: Outage },
 ): Pick<Parameters<typeof startDeliveries>[0], 'reconcile' | 'cloud' | 'signals' | 'sweep'> {
   return {
-    reconcile: composeReconcile(ports),
-    cloud: composeCloud(ports, {
-      region: REGION,
-      healthCheckIntervalSeconds: HEALTH_CHECK_SECONDS,
-      propagationSeconds: PROPAGATION_SECONDS,
-      apiUrl: (cluster: string) => endpoints.vmUrlOf(cluster) ?? '',
-      apiCa: () => authority.certificatePem,
-      audience: AUDIENCE,
-      pubsubProject: PROJECT,
-    }),
-    signals: composeSignals(ports),
-    sweep: composeSweep(ports),
+    reconcile: outage.fn(composeReconcile(ports)),
+    cloud: outage.fn(
+      composeCloud(ports, {
+        region: REGION,
+        healthCheckIntervalSeconds: HEALTH_CHECK_SECONDS,
+        propagationSeconds: PROPAGATION_SECONDS,
+        apiUrl: (cluster: string) => endpoints.vmUrlOf(cluster) ?? '',
+        apiCa: () => authority.certificatePem,
+        audience: AUDIENCE,
+        pubsubProject: PROJECT,
+      }),
+    ),
+    signals: outage.fn(composeSignals(ports)),
+    sweep: outage.fn(composeSweep(ports)),
   }
 }
 

@@ -142,7 +142,7 @@ describe('a pod ends', () => {
   test('all are stopped at once with its grace, and what stops is not stopped twice', () => {
     const record = recordOf({ containers: [container('a'), container('b')] })
     for (const name of ['a', 'b']) set(record, name, { step: 'running' })
-    record.leaving = { graceSeconds: 7, since: NOW, isDraining: false }
+    record.leaving = { graceSeconds: 7, since: NOW, isDraining: false, isServed: false }
     expect(planPod(record, NOW).actions).toEqual([
       { do: 'stop', container: 'a', graceSeconds: 7, why: '' },
       { do: 'stop', container: 'b', graceSeconds: 7, why: '' },
@@ -160,7 +160,7 @@ describe('a pod ends', () => {
       initContainers: [container('s1', sidecar), container('s2', sidecar)],
     })
     for (const name of ['s1', 's2', 'web']) set(record, name, { step: 'running', isStarted: true })
-    record.leaving = { graceSeconds: 1, since: NOW, isDraining: false }
+    record.leaving = { graceSeconds: 1, since: NOW, isDraining: false, isServed: false }
     expect(actions(record)).toEqual(['stop web'])
     set(record, 'web', { step: 'exited', exit: exit(0) })
     expect(actions(record)).toEqual(['stop s2'])
@@ -170,7 +170,7 @@ describe('a pod ends', () => {
 
   test('one that never began ends at once; one being set up first gets there', () => {
     const record = recordOf()
-    record.leaving = { graceSeconds: 30, since: NOW, isDraining: false }
+    record.leaving = { graceSeconds: 30, since: NOW, isDraining: false, isServed: false }
     expect(actions(record)).toEqual(['finish'])
     record.setUp = 'busy'
     expect(actions(record)).toEqual([])
@@ -237,7 +237,7 @@ describe('a pod that an earlier boot has run', () => {
 describe('a pod behind a balancer that is told to leave', () => {
   const leaving = (isDraining: boolean, drained?: string): PodRecord => {
     const record = set(recordOf(), 'web', { step: 'running' })
-    record.leaving = { graceSeconds: 30, since: NOW, isDraining }
+    record.leaving = { graceSeconds: 30, since: NOW, isDraining, isServed: false }
     if (drained) record.pod.metadata.annotations = { 'wherry.dev/drained': drained }
     return record
   }
@@ -259,9 +259,20 @@ describe('a pod behind a balancer that is told to leave', () => {
 
   test('does not wait when it is killed, or has nothing that serves', () => {
     const killed = leaving(true)
-    killed.leaving = { graceSeconds: 0, since: NOW, isDraining: true }
+    killed.leaving = { graceSeconds: 0, since: NOW, isDraining: true, isServed: false }
     expect(planPod(killed, NOW).actions).toMatchObject([{ do: 'stop', graceSeconds: 0 }])
     const dead = set(leaving(true), 'web', { step: 'exited', exit: exit(1) })
     expect(actions(dead)).toEqual(['finish'])
+  })
+
+  test('serves on while the nodes hear that it leaves', () => {
+    const behindService = leaving(false)
+    if (behindService.leaving) behindService.leaving.isServed = true
+    expect(planPod(behindService, NOW)).toEqual({ actions: [], wakeAt: NOW + 5000 })
+    expect(planPod(behindService, NOW + 5000).actions).toMatchObject([
+      { do: 'stop', container: 'web', graceSeconds: 25 },
+    ])
+    if (behindService.leaving) behindService.leaving.graceSeconds = 4
+    expect(planPod(behindService, NOW)).toEqual({ actions: [], wakeAt: NOW + 2000 })
   })
 })

@@ -110,15 +110,20 @@ function dueAt(container: ContainerRecord, at: number, now: number): Plan {
     : { actions: [], wakeAt: at }
 }
 
+/** By then every node that can be reached has heard that a pod leaves, and forwards past it. */
+const HEARD_MS = 5000
+
 /**
- * A pod that gets requests through a balancer goes on serving until that has let it go, for at most half
- * of its grace period, which begins when it was told to leave.
+ * A pod that gets requests through a balancer goes on serving until that has let it go, and one behind a
+ * Service until the nodes forward past it: for at most half of its grace period, which begins when it was
+ * told to leave.
  */
 function planLeaving(record: PodRecord, leaving: Leaving, now: number): Plan {
-  const { graceSeconds, since, isDraining } = leaving
+  const { graceSeconds, since, isDraining, isServed } = leaving
   const latest = since + (graceSeconds * 1000) / 2
   const drained = parseTime(record.pod.metadata.annotations?.[DRAINED_ANNOTATION])
-  const until = isDraining ? latest : Math.min(latest, drained ?? now)
+  const heard = isServed ? since + HEARD_MS : now
+  const until = isDraining ? latest : Math.min(latest, Math.max(heard, drained ?? now))
   const isServing = record.containers.some(({ step }) => step === 'running')
   if (isServing && until > now) return { actions: [], wakeAt: until }
   const spent = Math.floor((now - since) / 1000)

@@ -13,6 +13,7 @@ import type { NodeContext } from './node-context.ts'
 import { removeFolder } from './pod-folder.ts'
 import { hasSavedRecord } from './saved-record.ts'
 import { PodWorker } from './worker.ts'
+import type { Senders } from './worker.ts'
 
 export class Pods {
   readonly #node: NodeContext
@@ -50,7 +51,12 @@ export class Pods {
       else worker.leave()
     }
     const draining = new Set(desired.draining)
-    for (const [uid, pod] of wanted) this.#applyPod(uid, pod, draining.has(uid))
+    // A proxy that finds nobody asks the next one; rules of the kernel cannot.
+    const served = this.#node.network.hasPodAddresses ? endpointsOf(desired) : undefined
+    for (const [uid, pod] of wanted) {
+      const isServed = served?.has(uid) === true
+      this.#applyPod(uid, pod, { isDraining: draining.has(uid), isServed })
+    }
     const versions = versionsOf(desired)
     if (versions === this.#versions) return
     this.#versions = versions
@@ -88,10 +94,10 @@ export class Pods {
     await Promise.all(this.all().map((worker) => worker.shutDown(graceSeconds)))
   }
 
-  #applyPod(uid: string, pod: Pod, isDraining: boolean): void {
+  #applyPod(uid: string, pod: Pod, senders: Senders): void {
     const worker = this.#workers.get(uid)
     if (worker) {
-      worker.update(pod, isDraining)
+      worker.update(pod, senders)
       return
     }
     if (this.#isGoneTold(uid)) return
@@ -128,6 +134,12 @@ export class Pods {
       if (!wanted.has(uid)) await removeFolder(join(folder, uid))
     }
   }
+}
+
+/** Uids of the pods that Services lead to. */
+function endpointsOf({ endpointSlices }: DesiredState): Set<string> {
+  const endpoints = endpointSlices.flatMap((slice) => slice.endpoints)
+  return new Set(endpoints.flatMap(({ targetRef }) => targetRef?.uid ?? []))
 }
 
 /** ConfigMaps and Secrets by name, as pods refer to them. */

@@ -47,6 +47,8 @@ export interface Leaving {
   since: number
   /** A balancer still sends it requests. */
   isDraining: boolean
+  /** Other nodes forward a Service's requests to it, until they have heard of it. */
+  isServed: boolean
 }
 
 export interface Failed {

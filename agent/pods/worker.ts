@@ -20,7 +20,7 @@ import type { Action } from './plan.ts'
 import { podFolder, removeFolder } from './pod-folder.ts'
 import { gapsOf } from './prepare.ts'
 import { newPodRecord, specOf } from './record.ts'
-import type { PodRecord } from './record.ts'
+import type { Leaving, PodRecord } from './record.ts'
 import { hostPortsOf, sandboxOf } from './sandbox.ts'
 import { isTakenOver, restoreRecord, saveRecord } from './saved-record.ts'
 import { ERR_IMAGE_PULL_MS, mergeConditions, statusOf } from './status.ts'
@@ -35,6 +35,11 @@ const EVICTION_GRACE_SECONDS = 1
 /** As long as kubelet waits before it says something. */
 const VOLUME_PATIENCE_MS = 120_000
 const TIMEOUT_MAX = 2 ** 31 - 1
+
+/** Who still sends requests to a pod that leaves. */
+export type Senders = Pick<Leaving, 'isDraining' | 'isServed'>
+
+const NO_SENDERS: Senders = { isDraining: false, isServed: false }
 
 export class PodWorker {
   readonly record: PodRecord
@@ -68,13 +73,13 @@ export class PodWorker {
     }
   }
 
-  /** The pod as it is wanted now; `isDraining`: it leaves, and a balancer still sends it requests. */
-  update(pod: Pod, isDraining = false): void {
+  /** The pod as it is wanted now, and who sends it requests while it leaves. */
+  update(pod: Pod, senders: Senders = NO_SENDERS): void {
     const before = this.record.pod
     this.record.pod = pod
     if (pod.metadata.deletionTimestamp) {
       this.#leave(pod.metadata.deletionGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS)
-      if (this.record.leaving) this.record.leaving.isDraining = isDraining
+      if (this.record.leaving) Object.assign(this.record.leaving, senders)
     } else if (before !== pod) this.#restartChanged(before)
     this.#next()
   }
@@ -160,7 +165,7 @@ export class PodWorker {
     const isShorter = record.leaving !== undefined && record.leaving.graceSeconds > graceSeconds
     if (record.leaving && !isShorter) return
     const since = record.leaving?.since ?? this.#node.now()
-    record.leaving = { graceSeconds, since, isDraining: false }
+    record.leaving = { graceSeconds, since, ...NO_SENDERS }
     if (isShorter) this.#containers.hurry(graceSeconds)
   }
 

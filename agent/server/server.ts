@@ -45,6 +45,8 @@ export interface ServerOptions {
   listen: Address
   /** The machine shuts down: load balancers are to forget it. */
   isDraining: () => boolean
+  /** It knows the cluster's Services: before that a load balancer's requests would find nobody here. */
+  isForwarding: () => boolean
 }
 
 export interface AgentServer {
@@ -83,6 +85,8 @@ export async function startServer(options: ServerOptions): Promise<AgentServer> 
   }
 }
 
+const NOT_FORWARDING_MESSAGE = 'this node does not know the Services yet'
+
 async function answer(
   options: ServerOptions,
   request: IncomingMessage,
@@ -93,6 +97,7 @@ async function answer(
   if (request.method !== 'GET') throw new HttpError(405, 'method not allowed')
   if (what === 'healthz') {
     if (options.isDraining()) throw new HttpError(503, NODE_SHUTDOWN_MESSAGE)
+    if (!options.isForwarding()) throw new HttpError(503, NOT_FORWARDING_MESSAGE)
     await checkHealth(options.runtime)
     response.end('ok')
     return

@@ -15,6 +15,8 @@ export interface Cluster {
   nodes(): Node[]
   /** Milliseconds since 1970 at which it was first so; rejects after `timeoutMs`. */
   when(what: string, isSo: () => boolean, timeoutMs?: number): Promise<number>
+  /** The answer's status code. */
+  ask(path: string): Promise<number>
   patch(path: string, body: object): Promise<void>
   remove(path: string): Promise<void>
   close(): void
@@ -96,20 +98,22 @@ export function watchCluster(kubeconfigPath: string, namespace = 'default'): Clu
     })
   }
 
-  function write(method: string, path: string, body?: object): Promise<void> {
+  function call(method: string, path: string, body?: object): Promise<number> {
     return new Promise((resolve, reject) => {
       const type = { 'content-type': 'application/merge-patch+json' }
-      const call = request(`${server}${path}`, { method, agent, headers: { ...headers, ...type } })
-      call.on('error', reject)
-      call.on('response', (response) => {
-        const { statusCode = 0 } = response
+      const sent = request(`${server}${path}`, { method, agent, headers: { ...headers, ...type } })
+      sent.on('error', reject)
+      sent.on('response', (response) => {
         response.resume()
-        response.on('end', () =>
-          statusCode < 300 ? resolve() : reject(new Error(`${method} ${path}: ${statusCode}`)),
-        )
+        response.on('end', () => resolve(response.statusCode ?? 0))
       })
-      call.end(body && JSON.stringify(body))
+      sent.end(body && JSON.stringify(body))
     })
+  }
+
+  async function write(method: string, path: string, body?: object): Promise<void> {
+    const status = await call(method, path, body)
+    if (status >= 300) throw new Error(`${method} ${path}: ${status}`)
   }
 
   const pods = watch<Pod>(`/api/v1/namespaces/${namespace}/pods`)
@@ -136,6 +140,7 @@ export function watchCluster(kubeconfigPath: string, namespace = 'default'): Clu
         look()
       })
     },
+    ask: (path) => call('GET', path),
     patch: (path, body) => write('PATCH', path, body),
     remove: (path) => write('DELETE', path),
     close() {

@@ -65,6 +65,7 @@ describe('the sum of runs', () => {
     replaced: value,
     lost: value - 1,
     requests: 100,
+    failures: [],
   }))
 
   test('is median and worst', () => {

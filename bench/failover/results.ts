@@ -18,6 +18,8 @@ export interface Run {
   back?: number
   lost: number
   requests: number
+  /** What those who got no answer saw, and when they had asked: `3 × no answer (0.1–2.3 s)`. */
+  failures: string[]
 }
 
 /**
@@ -65,7 +67,19 @@ export function runOf(
     ...(backMs === undefined ? {} : { back: backMs / 1000 }),
     lost: failed.length,
     requests: ours.length,
+    failures: describe(failed, causedAt),
   }
+}
+
+function describe(failed: readonly RequestRecord[], causedAt: number): string[] {
+  const sent = new Map<string, number[]>()
+  for (const { failure = '', sentAt } of failed) {
+    sent.set(failure, [...(sent.get(failure) ?? []), (sentAt - causedAt) / 1000])
+  }
+  return [...sent].map(([failure, at]) => {
+    const [first, last] = [Math.min(...at), Math.max(...at)].map((seconds) => seconds.toFixed(1))
+    return `${at.length} × ${failure} (${first}–${last} s)`
+  })
 }
 
 export const COLUMNS = ['detected', 'outOfRotation', 'replaced', 'back', 'lost'] as const

@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FaultName } from '#emulator/fault-kinds.ts'
 import type { Pod } from '#shared/api/pod.ts'
+import type { Node } from '#shared/api/node.ts'
 import { isNodeReady, isServing, restartsOf, type Cluster } from './cluster.ts'
 import { PATIENCE_MS } from './load.ts'
 
@@ -13,15 +14,26 @@ export interface Scenario {
   isPlanned: boolean
   /** How Kubernetes' own way of that event is called, for the comparison; absent: it has none. */
   comparison?: 'node-death'
+  /** VMs that are processes cannot have it. */
+  needs?: 'docker'
 }
 
 export const SCENARIOS = [
   { name: 'container-crash', title: 'Container crash', isPlanned: false },
-  { name: 'agent-crash', title: 'Agent crash', isPlanned: false, comparison: 'node-death' },
+  { name: 'agent-crash', title: 'Agent crash', isPlanned: false },
+  { name: 'docker-death', title: 'Docker Engine death', isPlanned: false, needs: 'docker' },
   { name: 'vm-kill', title: 'VM kill (power cut)', isPlanned: false, comparison: 'node-death' },
   { name: 'vm-hang', title: 'VM hang', isPlanned: false, comparison: 'node-death' },
+  {
+    name: 'partition',
+    title: 'VM cut off (partition)',
+    isPlanned: false,
+    comparison: 'node-death',
+    needs: 'docker',
+  },
   { name: 'preemption', title: 'Preemption with notice', isPlanned: true },
   { name: 'vm-stop', title: 'VM stop', isPlanned: true },
+  { name: 'drain', title: 'kubectl drain', isPlanned: true },
   { name: 'rollout', title: 'Rolling update', isPlanned: true },
 ] as const satisfies Scenario[]
 
@@ -29,7 +41,10 @@ export type ScenarioName = (typeof SCENARIOS)[number]['name']
 
 export interface Hands {
   cluster: Cluster
+  machines: 'process' | 'docker'
   fault(name: FaultName, target?: string): Promise<void>
+  /** `drain` and `uncordon` of kubectl. */
+  kubectl(command: string): Promise<unknown>
 }
 
 /** Times are milliseconds since 1970. */
@@ -45,10 +60,13 @@ export interface Outcome {
   backMs?: number
 }
 
-const NODE_FAULTS = {
+export const FAULTS = {
+  'container-crash': 'container-kill',
   'agent-crash': 'agent-kill',
+  'docker-death': 'docker-kill',
   'vm-kill': 'vm-kill',
   'vm-hang': 'vm-hang',
+  partition: 'partition',
   preemption: 'vm-preempt',
   'vm-stop': 'vm-stop',
 } as const satisfies Partial<Record<ScenarioName, FaultName>>
@@ -59,11 +77,78 @@ const REPLICAS = 2
 /** A VM that hangs does so long enough for every visitor to lose patience. */
 const HANG_MS = 3 * PATIENCE_MS
 
+/** How often a VM's agent is asked whether it is well again. */
+const LOOK_MS = 50
+/** One that died is back before this, or was never missed. */
+const MISSED_MS = 3000
+const AGENT_PORT = 10250
+
 /** Causes it and sees it to its end. `turn` chooses the victim. */
 export function play(name: ScenarioName, hands: Hands, turn: number): Promise<Outcome> {
   if (name === 'container-crash') return containerCrash(hands, turn)
   if (name === 'rollout') return rollout(hands, turn)
-  return nodeFault(hands, NODE_FAULTS[name], turn)
+  if (name === 'drain') return drain(hands, turn)
+  // Where a VM has a kernel of its own its containers outlive these.
+  const outlives = name === 'agent-crash' || name === 'docker-death'
+  if (outlives && hands.machines === 'docker') return programDeath(hands, FAULTS[name], turn)
+  return nodeFault(hands, FAULTS[name], turn)
+}
+
+/** Nothing need be replaced: it is over when the agent says again that all is well on its VM. */
+async function programDeath(
+  hands: Hands,
+  how: 'agent-kill' | 'docker-kill',
+  turn: number,
+): Promise<Outcome> {
+  const { cluster } = hands
+  const victim = webPods(cluster)[turn % REPLICAS]?.spec.nodeName ?? ''
+  const node = (): Node | undefined =>
+    cluster.nodes().find(({ metadata }) => metadata.name === victim)
+  const addresses = node()?.status?.addresses ?? []
+  const ip = addresses.find(({ type }) => type === 'InternalIP')?.address
+  const causedAt = Date.now()
+  let noticedAt: number | undefined
+  const watching = new AbortController()
+  const noticed = cluster.when(`${victim} is not ready`, () => {
+    return watching.signal.aborted || !isNodeReady(node())
+  })
+  void noticed.then((at) => {
+    if (!watching.signal.aborted) noticedAt = at
+  })
+  await hands.fault(how, victim)
+  const isWell = async (): Promise<boolean> => {
+    try {
+      const answer = await fetch(`http://${ip}:${AGENT_PORT}/healthz`, {
+        signal: AbortSignal.timeout(PATIENCE_MS),
+        headers: { connection: 'close' },
+      })
+      return answer.ok
+    } catch {
+      return false
+    }
+  }
+  while (Date.now() - causedAt < MISSED_MS && (await isWell())) await sleep(LOOK_MS)
+  while (!(await isWell())) await sleep(LOOK_MS)
+  const wellAt = Date.now()
+  const readyAt = await cluster.when('all is as before', () => isCalm(cluster))
+  watching.abort()
+  return { causedAt, detectedAt: noticedAt, readyAt: Math.max(wellAt, readyAt), replacements: [] }
+}
+
+/** What runs there goes elsewhere first; then the node is taken back into use. */
+async function drain(hands: Hands, turn: number): Promise<Outcome> {
+  const { cluster } = hands
+  const victim = webPods(cluster)[turn % REPLICAS]?.spec.nodeName ?? ''
+  const before = new Set(names(webPods(cluster)))
+  const remaining = (): Pod[] =>
+    webPods(cluster).filter((pod) => isServing(pod) && pod.spec.nodeName !== victim)
+  const causedAt = Date.now()
+  const ready = cluster.when('replacements', () => remaining().length >= REPLICAS)
+  await hands.kubectl(`drain ${victim} --ignore-daemonsets --delete-emptydir-data`)
+  const readyAt = await ready
+  const replacements = names(remaining()).filter((name) => !before.has(name))
+  await hands.kubectl(`uncordon ${victim}`)
+  return { causedAt, detectedAt: undefined, readyAt, replacements }
 }
 
 async function nodeFault(hands: Hands, how: FaultName, turn: number): Promise<Outcome> {
@@ -85,7 +170,7 @@ async function nodeFault(hands: Hands, how: FaultName, turn: number): Promise<Ou
   const [detectedAt, readyAt] = await Promise.all([detected, ready])
   const replacements = names(remaining()).filter((name) => !before.has(name))
   const outcome: Outcome = { causedAt, detectedAt, readyAt, replacements }
-  if (how !== 'vm-hang') return outcome
+  if (how !== 'vm-hang' && how !== 'partition') return outcome
   await sleep(HANG_MS)
   const healedAt = Date.now()
   await hands.fault('heal')

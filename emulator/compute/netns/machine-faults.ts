@@ -31,8 +31,11 @@ export function createNetnsFaults(
       return `the Docker Engine of ${name} is dead; its VM starts it again`
     },
     killPod(name, hostname) {
-      const found = processesOf(`${need(name).cgroup}/pods`).filter((pid) =>
-        `\0${fileOf(pid, 'environ')}`.includes(`\0HOSTNAME=${hostname}\0`),
+      // What holds the pod's network is no container of it: with that the whole pod would be made anew.
+      const found = processesOf(`${need(name).cgroup}/pods`).filter(
+        (pid) =>
+          `\0${fileOf(pid, 'environ')}`.includes(`\0HOSTNAME=${hostname}\0`) &&
+          fileOf(pid, 'cmdline') !== PAUSE,
       )
       for (const pid of found) killIfThere(pid)
       return found.length > 0
@@ -52,6 +55,8 @@ export function createNetnsFaults(
     },
   }
 }
+
+const PAUSE = '/pause\0'
 
 /** The program that the VM's first process looks after. */
 function killUnit(machine: Running, unit: 'agent' | 'docker'): void {
