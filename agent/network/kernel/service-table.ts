@@ -10,7 +10,7 @@ import type { HealthCheck, HealthCheckPorts } from './health-check-ports.ts'
 import type { RulesetWriter } from './ruleset-writer.ts'
 import { externalTargets, hasClusterIp, routingOf, serviceFragment } from './service-rules.ts'
 import type { ServiceNode } from './service-rules.ts'
-import { forgetStaleFlows, udpEndpoints } from './stale-flows.ts'
+import { endpointAddresses, forgetStaleFlows, forgetUnanswered } from './stale-flows.ts'
 import type { UdpTarget } from './stale-flows.ts'
 
 export interface ServiceTableOptions {
@@ -25,6 +25,8 @@ interface Known {
   /** Versions of the Service and its slices: unchanged means nothing to do. */
   version: string
   udp: UdpTarget[]
+  /** Addresses of the endpoints of its TCP ports. */
+  tcp: string[]
   check: HealthCheck | undefined
 }
 
@@ -45,6 +47,7 @@ export class ServiceTable {
     const slicesOf = Map.groupBy(this.#withApi(services, slices), serviceOf)
     const present = new Set<string>()
     const flows: [UdpTarget[], UdpTarget[]][] = []
+    const gone: string[] = []
     for (const service of services) {
       const id = `${service.metadata.namespace}/${service.metadata.name}`
       present.add(id)
@@ -54,18 +57,21 @@ export class ServiceTable {
       if (before?.version === version) continue
       const after = this.#change(id, service, own, version)
       flows.push([before?.udp ?? [], after.udp])
+      gone.push(...(before?.tcp ?? []).filter((endpoint) => !after.tcp.includes(endpoint)))
     }
-    for (const [id, { udp }] of this.#known) {
+    for (const [id, { udp, tcp }] of this.#known) {
       if (present.has(id)) continue
       const [namespace = '', name = ''] = id.split('/')
       this.#known.delete(id)
       names.delete(namespace, name)
       writer.set(`service/${id}`, undefined)
       flows.push([udp, []])
+      gone.push(...tcp)
     }
     return async () => {
       health.apply([...this.#known.values()].flatMap(({ check }) => (check ? [check] : [])))
       for (const [before, after] of flows) await forgetStaleFlows(before, after)
+      await forgetUnanswered(gone)
     }
   }
 
@@ -78,6 +84,7 @@ export class ServiceTable {
     const known = {
       version,
       udp: isDns ? [] : udpTargets(service, slices, node),
+      tcp: isDns ? [] : tcpEndpoints(service, slices, node),
       check: checkOf(service, slices, node),
     }
     this.#known.set(id, known)
@@ -109,6 +116,16 @@ export class ServiceTable {
   }
 }
 
+function tcpEndpoints(
+  service: Service,
+  slices: readonly EndpointSlice[],
+  node: ServiceNode,
+): string[] {
+  const ports = (service.spec.ports ?? []).filter(({ protocol }) => (protocol ?? 'TCP') === 'TCP')
+  const addresses = ports.flatMap((port) => endpointAddresses(routingOf(port, slices, node)))
+  return [...new Set(addresses)]
+}
+
 function udpTargets(
   service: Service,
   slices: readonly EndpointSlice[],
@@ -119,7 +136,7 @@ function udpTargets(
   return ports
     .filter(({ protocol }) => protocol === 'UDP')
     .flatMap((port) => {
-      const endpoints = udpEndpoints(routingOf(port, slices, node))
+      const endpoints = endpointAddresses(routingOf(port, slices, node))
       const targets = [
         { ip: clusterIP, port: port.port },
         ...externalTargets(service, port, node.ip),

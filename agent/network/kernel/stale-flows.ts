@@ -1,7 +1,7 @@
 // UDP has no connections that end: a client that goes on sending keeps the translation of its first
 // packet alive, also when the endpoint is gone or only came later. Such entries are taken out of the
-// kernel's connection tracking, as kube-proxy does (pkg/proxy/conntrack/cleanup.go). TCP needs none of
-// it: its clients notice.
+// kernel's connection tracking, as kube-proxy does (pkg/proxy/conntrack/cleanup.go). TCP connections are
+// left to their clients, but for those that were never answered: their next attempt finds somebody.
 
 import type { PortRouting } from './service-rules.ts'
 import { run } from './programs.ts'
@@ -13,8 +13,8 @@ export interface UdpTarget {
   endpoints: readonly string[]
 }
 
-/** `ip:port` of all endpoints of a UDP port. */
-export function udpEndpoints({ all, local }: PortRouting): string[] {
+/** The addresses of all endpoints of a port. */
+export function endpointAddresses({ all, local }: PortRouting): string[] {
   return [...new Set([...all, ...local].map(({ ip }) => ip))]
 }
 
@@ -38,9 +38,22 @@ export async function forgetStaleFlows(
   }
 }
 
+/**
+ * Forgets TCP connections to these endpoints that got no answer: for two minutes the kernel would send
+ * each attempt again, and whoever comes from the same port, to where nobody is.
+ */
+export async function forgetUnanswered(endpoints: Iterable<string>): Promise<void> {
+  for (const endpoint of new Set(endpoints)) {
+    await remove(['-p', 'tcp', '--state', 'SYN_SENT', '--reply-src', endpoint])
+  }
+}
+
 async function forget({ ip, port }: UdpTarget, filter: readonly string[]): Promise<void> {
-  const flow = ['-p', 'udp', '--orig-dst', ip, '--orig-port-dst', String(port)]
-  await run('conntrack', ['-D', ...flow, ...filter]).catch((error: unknown) => {
+  await remove(['-p', 'udp', '--orig-dst', ip, '--orig-port-dst', String(port), ...filter])
+}
+
+async function remove(filter: readonly string[]): Promise<void> {
+  await run('conntrack', ['-D', ...filter]).catch((error: unknown) => {
     // It fails when there is nothing to delete.
     if (!/0 flow entries have been deleted/.test(String(error))) throw error
   })

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { PodPolicy } from '#shared/api/agent-wire.ts'
 import { DNS_SERVICE_IP } from '#shared/api/service-addresses.ts'
 import { anEndpoint, aPolicy, aService, aSlice, wanted } from './objects.ts'
-import { OUTSIDE_IP, Vpc, whyNot } from './world.ts'
+import { eventually, OUTSIDE_IP, Vpc, whyNot } from './world.ts'
 import type { Peer, Vm } from './world.ts'
 
 const WHY_NOT = whyNot()
@@ -55,6 +55,16 @@ describe.skipIf(WHY_NOT && !process.env['CI'])(`policies (${WHY_NOT ?? 'in names
     // Nothing was said about what it sends, nor about others.
     expect(await a.tcp(ip.b, 8080)).toBe(`b ${ip.a}`)
     expect(await c.tcp(ip.b, 8080)).toBe(`b ${ip.c}`)
+  })
+
+  test('an attempt that nobody answers finds the next endpoint', async () => {
+    await have(onA('deny', { ingress: [] }))
+    const attempt = b.tcp(VIP, 80)
+    // Its first packet has been sent to the endpoint that is silent.
+    await eventually(async () => expect(b.attempts(VIP)).toBe('SYN-SENT'))
+    const moved = wanted([WEB], [aSlice('web', [anEndpoint(ip.c, 'two')])])
+    await Promise.all([one.apply(moved), two.apply(moved)])
+    expect(await attempt).toBe(`c ${ip.b}`)
   })
 
   test('who is named can, at the ports that are named', async () => {

@@ -126,6 +126,11 @@ export class Peer {
     return text === 'timeout'
   }
 
+  /** The state of its connection to this host, as the kernel calls it; empty: there is none. */
+  attempts(host: string): string {
+    return inside(this.program.pid, `ss -Htn state syn-sent dst ${host}`) ? 'SYN-SENT' : ''
+  }
+
   async udp(host: string, port: number, fromPort = 0): Promise<string> {
     return (await this.program.ask({ do: 'udp', host, port, fromPort })).text
   }
@@ -343,11 +348,12 @@ function netns(pid: string): string {
   return spawnSync('readlink', [`/proc/${pid}/ns/net`]).stdout.toString()
 }
 
-function inside(holder: number, ...commands: string[]): void {
+function inside(holder: number, ...commands: string[]): string {
   const script = `set -e; ${commands.join('; ')}`
   const args = [`--net=/proc/${holder}/ns/net`, '--', 'sh', '-c', script]
-  const { status, stderr } = spawnSync('nsenter', args)
+  const { status, stdout, stderr } = spawnSync('nsenter', args)
   if (status !== 0) throw new Error(`${script}: ${stderr.toString()}`)
+  return stdout.toString()
 }
 
 /** `nft -j list table` without what depends on history: handles, the order of elements, ages. */
