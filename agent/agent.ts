@@ -203,7 +203,7 @@ interface Doing {
   isDraining: boolean
   pods: Pods
   reporter: Reporter
-  onForwarding(): void
+  onForwarding: () => void
 }
 
 /** Services before pods: a pod's variables name where they answer. */

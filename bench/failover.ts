@@ -1,7 +1,9 @@
 // What visitors notice when something dies, and how soon it is made good: the whole local system, a load
 // generator, one fault after the other.
 // `npm run bench -- failover [--runs N] [--only SCENARIO,…] [--kills N] [--markdown [FILE]]`; the scenario
-// `disk` kills the VM under a database that is written to, again and again.
+// `disk` kills the VM under a database that is written to, again and again; `away` (only by name) causes
+// every fault while the control plane is away for `--minutes N`. `--record FILE` keeps each run, and `--from FILE`
+// makes the page of what was kept.
 
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
@@ -10,11 +12,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { startLocalWherry, type LocalWherry } from '#test/local-wherry.ts'
 import { watchCluster } from './failover/cluster.ts'
-import { diskMeasurements, killUnderWrites, type Kill } from './failover/database.ts'
+import { diskMeasurements, killUnderWrites, type DiskRuns, type Kill } from './failover/database.ts'
 import { document } from './failover/document.ts'
 import { startLoad } from './failover/load.ts'
 import { plot } from './failover/plot.ts'
-import { measurementsOf, runOf, type Run } from './failover/results.ts'
+import { faultsWhileAway } from './failover/away.ts'
+import {
+  awayMeasurements,
+  measurementsOf,
+  runOf,
+  type AwayRun,
+  type Run,
+} from './failover/results.ts'
 import {
   play,
   SCENARIOS,
@@ -23,13 +32,16 @@ import {
   type Scenario,
   type ScenarioName,
 } from './failover/scenarios.ts'
-import type { Measure, Measurement } from './measurement.ts'
+import type { Measure } from './measurement.ts'
 
 const PER_SECOND = 50
 const RUNS = 3
 /** The scenario that is not like the others, and how many VMs it kills. */
 const DISK = 'disk'
 const KILLS = 20
+/** Every fault while the control plane is away: only when it is asked for, it takes a quarter of an hour. */
+const AWAY = 'away'
+const AWAY_MINUTES = 10
 /** Traffic before the fault, and after all is well. */
 const BEFORE_MS = 1000
 const AFTER_MS = 3000
@@ -38,35 +50,83 @@ const START_MS = 300_000
 const DOCUMENT = join(import.meta.dirname, '..', 'docs', 'failover.md')
 
 export const measure: Measure = async (args) => {
-  const { runs: count, scenarios, markdown, kills, record } = readOptions(args)
+  const options = readOptions(args)
+  const { runs, away, disk } = options.from ? readRecords(options.from) : await runAll(options)
+  if (options.markdown) writeDocument(options.markdown, runs, away)
+  return [
+    ...measurementsOf(runs),
+    ...awayMeasurements(away),
+    ...disk.flatMap((each) => diskMeasurements(each)),
+  ]
+}
+
+interface Recorded {
+  runs: Run[]
+  away: AwayRun[]
+  /** The VM under the database killed, again and again; one for each time that was done. */
+  disk: DiskRuns[]
+}
+
+async function runAll(options: Options): Promise<Recorded> {
+  const { runs: count, scenarios, kills, awayMinutes, record } = options
+  const recorded: Recorded = { runs: [], away: [], disk: [] }
+  const keep = (kind: keyof Recorded, run: Run | AwayRun | DiskRuns): void => {
+    if (record) appendFileSync(record, `${JSON.stringify({ kind, run })}\n`)
+  }
   const wherry = await startLocalWherry({ deadlineMs: START_MS })
-  const runs: Run[] = []
-  const disk: Measurement[] = []
   try {
+    const fault = faultsOf(wherry)
     if (kills > 0) {
-      const hands = { wherry, fault: faultsOf(wherry), tell: tellKill }
-      disk.push(...diskMeasurements(await killUnderWrites(hands, kills)))
+      const killed = await killUnderWrites({ wherry, fault, tell: tellKill }, kills)
+      recorded.disk.push(killed)
+      keep('disk', killed)
     }
-    const cluster = watchCluster(wherry.ready.kubeconfig)
-    const { machines } = wherry.ready
-    const kubectl = (command: string): Promise<string> => wherry.mustKubectl(command)
-    const hands: Hands = { cluster, machines, kubectl, fault: faultsOf(wherry) }
-    await wherry.mustKubectl(`patch deployment web -p '${JSON.stringify(PROBED)}'`)
-    await wherry.mustKubectl('rollout status deployment web --timeout=120s')
-    for (let turn = 0; turn < count; turn++) {
-      for (const name of scenarios.filter((each) => canHave(each, machines))) {
-        const run = await runOnce(wherry, hands, name, turn)
-        runs.push(run)
-        tell(turn, run)
-        if (record) appendFileSync(record, `${JSON.stringify(run)}\n`)
+    if (awayMinutes > 0) {
+      for (const run of await faultsWhileAway(wherry, { fault, probe: PROBED }, awayMinutes)) {
+        recorded.away.push(run)
+        tellAway(run)
+        keep('away', run)
       }
     }
-    cluster.close()
-    if (markdown) writeDocument(markdown, runs, count, wherry.ready.machines)
+    if (scenarios.length > 0) {
+      await playAll(wherry, { count, scenarios, fault }, (turn, run) => {
+        recorded.runs.push(run)
+        tell(turn, run)
+        keep('runs', run)
+      })
+    }
   } finally {
     await wherry.dispose()
   }
-  return [...measurementsOf(runs), ...disk]
+  return recorded
+}
+
+async function playAll(
+  wherry: LocalWherry,
+  { count, scenarios, fault }: { count: number; scenarios: ScenarioName[]; fault: Hands['fault'] },
+  onRun: (turn: number, run: Run) => void,
+): Promise<void> {
+  const { machines, kubeconfig } = wherry.ready
+  const cluster = watchCluster(kubeconfig)
+  const kubectl = (command: string): Promise<string> => wherry.mustKubectl(command)
+  const hands: Hands = { cluster, machines, kubectl, fault }
+  await kubectl(`patch deployment web -p '${JSON.stringify(PROBED)}'`)
+  await kubectl('rollout status deployment web --timeout=120s')
+  for (let turn = 0; turn < count; turn++) {
+    for (const name of scenarios.filter((each) => canHave(each, machines))) {
+      onRun(turn, await runOnce(wherry, hands, name, turn))
+    }
+  }
+  cluster.close()
+}
+
+function readRecords(path: string): Recorded {
+  const recorded: Recorded = { runs: [], away: [], disk: [] }
+  for (const line of readFileSync(path, 'utf8').trim().split('\n')) {
+    const { kind, run }: { kind: keyof Recorded; run: Run & AwayRun & DiskRuns } = JSON.parse(line)
+    recorded[kind].push(run)
+  }
+  return recorded
 }
 
 /** The lecture's Deployment has no readiness probe: a new pod gets requests before it listens. */
@@ -120,46 +180,68 @@ function faultsOf({ ready, home }: LocalWherry): Hands['fault'] {
   }
 }
 
-function readOptions(args: readonly string[]): {
+interface Options {
   runs: number
   scenarios: ScenarioName[]
   markdown: string | undefined
+  /** 0: the database is left out. */
   kills: number
+  /** 0: the control plane stays. */
+  awayMinutes: number
+  /** A file to which each run is appended. */
   record: string | undefined
-} {
+  /** Such a file: nothing is run. */
+  from: string | undefined
+}
+
+function readOptions(args: readonly string[]): Options {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
     options: {
       runs: { type: 'string', default: String(RUNS) },
       kills: { type: 'string', default: String(KILLS) },
+      minutes: { type: 'string', default: String(AWAY_MINUTES) },
       only: { type: 'string' },
       record: { type: 'string' },
+      from: { type: 'string' },
       markdown: { type: 'boolean', default: false },
     },
   })
-  const runs = Number(values.runs)
-  if (!Number.isInteger(runs) || runs < 1) throw new Error('--runs takes a whole number from 1 on')
-  const kills = Number(values.kills)
-  if (!Number.isInteger(kills) || kills < 1)
-    throw new Error('--kills takes a whole number from 1 on')
+  const whole = (name: 'runs' | 'kills' | 'minutes'): number => {
+    const value = Number(values[name])
+    if (Number.isInteger(value) && value >= 1) return value
+    throw new Error(`--${name} takes a whole number from 1 on`)
+  }
   const all = SCENARIOS.map(({ name }) => name)
+  const known = [...all, DISK, AWAY]
   const wanted = values.only?.split(',')
-  const strangers = wanted?.filter((name) => ![...all, DISK].includes(name)) ?? []
+  const strangers = wanted?.filter((name) => !known.includes(name)) ?? []
   if (strangers.length > 0) {
-    throw new Error(`no scenario ${strangers.join(', ')}; there are: ${[...all, DISK].join(', ')}`)
+    throw new Error(`no scenario ${strangers.join(', ')}; there are: ${known.join(', ')}`)
   }
   return {
-    runs,
+    runs: whole('runs'),
     scenarios: all.filter((name) => !wanted || wanted.includes(name)),
-    kills: !wanted || wanted.includes(DISK) ? kills : 0,
+    kills: !wanted || wanted.includes(DISK) ? whole('kills') : 0,
+    // Ten minutes are asked for by name.
+    awayMinutes: wanted?.includes(AWAY) ? whole('minutes') : 0,
     record: values.record,
+    from: values.from,
     markdown: values.markdown ? (positionals[0] ?? DOCUMENT) : undefined,
   }
 }
 
 function tellKill({ moved }: Kill): void {
   process.stderr.write(`disk              moved ${moved.toFixed(1)} s\n`)
+}
+
+function tellAway(run: AwayRun): void {
+  process.stderr.write(
+    `away   ${run.scenario.padEnd(16)} out of rotation ${run.outOfRotation.toFixed(1)} s, replaced ` +
+      `${run.replaced.toFixed(1)} s after the return, lost ${run.lost} of ${run.requests}` +
+      `${run.failures.map((text) => `; ${text}`).join('')}\n`,
+  )
 }
 
 function tell(turn: number, run: Run): void {
@@ -172,16 +254,14 @@ function tell(turn: number, run: Run): void {
   )
 }
 
-function writeDocument(path: string, runs: readonly Run[], count: number, machines: string): void {
+function writeDocument(path: string, runs: readonly Run[], away: readonly AwayRun[]): void {
   mkdirSync(dirname(path), { recursive: true })
   const memory = Math.round(totalmem() / 2 ** 30)
   const about = {
     machine: `${availableParallelism()} cores and ${memory} GB (${process.platform} ${process.arch})`,
     day: new Date().toISOString().slice(0, 10),
     perSecond: PER_SECOND,
-    runs: count,
-    machines: `emulated VMs with ${machines}`,
   }
-  writeFileSync(path, document(runs, about))
+  writeFileSync(path, document(runs, away, about))
   writeFileSync(join(dirname(path), 'failover.svg'), plot(runs))
 }

@@ -194,7 +194,15 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
   const { disks } = compute
   const ports: Ports = { store, bus, timers, compute, disks, httpBalancers, clock, log }
   const endpoints = openApi({
-    ...{ ports, views, backend, cloud, authority, identity, home, adminToken, outage },
+    ports,
+    views,
+    backend,
+    cloud,
+    authority,
+    identity,
+    home,
+    adminToken,
+    outage,
   })
   ends.add(() => endpoints.close())
   const github = createLocalGithub({

@@ -19,8 +19,9 @@ const SERIES = [
 ] as const
 
 export function plot(runs: readonly Run[]): string {
-  const height = TOP + SCENARIOS.length * ROW + 56
-  const bottom = TOP + SCENARIOS.length * ROW
+  const shown = SCENARIOS.filter(({ name }) => valuesOf(runs, name, 'lost').length > 0)
+  const height = TOP + shown.length * ROW + 56
+  const bottom = TOP + shown.length * ROW
   const parts = [
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     text(16, 26, 'Seconds from the fault, each dot one run', { size: 15, weight: 600 }),
@@ -29,7 +30,7 @@ export function plot(runs: readonly Run[]): string {
       return `<circle cx="${at}" cy="44" r="4" fill="${color}"/>${text(at + 9, 48, label)}`
     }),
     ...[0.1, 1, 10, 100].map((seconds) => axis(seconds, bottom)),
-    ...SCENARIOS.map((scenario, index) => row(runs, scenario, TOP + index * ROW + ROW / 2)),
+    ...shown.map((scenario, index) => row(runs, scenario, TOP + index * ROW + ROW / 2)),
     kubernetes(KUBERNETES.outOfRotation, bottom, '#d1495b'),
     kubernetes(KUBERNETES.replaced, bottom, '#2e7d5b'),
     text(WIDTH - RIGHT, bottom + 44, "dashed: Kubernetes' defaults after a node's death", {

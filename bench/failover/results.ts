@@ -22,6 +22,22 @@ export interface Run {
   failures: string[]
 }
 
+/** A fault while the control plane was away. */
+export interface AwayRun {
+  scenario: ScenarioName
+  /** How long it was away. */
+  minutes: number
+  /** Seconds from the fault until the last request that failed was sent; 0: none failed. */
+  outOfRotation: number
+  /** Seconds from the return of the control plane until as many pods as before are Ready. */
+  replaced: number
+  lost: number
+  requests: number
+  failures: string[]
+  /** The VM was still hung or cut off when the control plane came back. */
+  isLasting: boolean
+}
+
 /**
  * Kubernetes' published defaults after the death of a node. Out of rotation: the node's lease is given
  * 40 s (50 s in newer versions) and looked at every 5 s, before endpoints change. Replaced: pods bear
@@ -46,9 +62,7 @@ export function runOf(
   records: readonly RequestRecord[],
 ): Run {
   const since = (atMs: number): number => Math.max(0, atMs - causedAt) / 1000
-  const ours = records.filter(
-    ({ sentAt, endedAt }) => sentAt >= causedAt - IN_FLIGHT_MS && endedAt >= causedAt,
-  )
+  const ours = inFlightAt(records, causedAt)
   const failed = ours.filter(({ failure }) => failure !== undefined)
   // Ready is what the control plane says; a visitor's answer is what counts. One that came back (its
   // container was started again) has answered before.
@@ -67,11 +81,19 @@ export function runOf(
     ...(backMs === undefined ? {} : { back: backMs / 1000 }),
     lost: failed.length,
     requests: ours.length,
-    failures: describe(failed, causedAt),
+    failures: describeFailures(failed, causedAt),
   }
 }
 
-function describe(failed: readonly RequestRecord[], causedAt: number): string[] {
+/** Those that were under way at the fault, and all after them. */
+export function inFlightAt(records: readonly RequestRecord[], causedAt: number): RequestRecord[] {
+  return records.filter(
+    ({ sentAt, endedAt }) => sentAt >= causedAt - IN_FLIGHT_MS && endedAt >= causedAt,
+  )
+}
+
+/** What those saw that got no answer, and when they had asked, in seconds from the fault. */
+export function describeFailures(failed: readonly RequestRecord[], causedAt: number): string[] {
   const sent = new Map<string, number[]>()
   for (const { failure = '', sentAt } of failed) {
     sent.set(failure, [...(sent.get(failure) ?? []), (sentAt - causedAt) / 1000])
@@ -102,9 +124,7 @@ export function summary(
   const values = valuesOf(runs, scenario, column)
   const worst = values.at(-1)
   if (worst === undefined) return undefined
-  const low = values[Math.floor((values.length - 1) / 2)] ?? 0
-  const high = values[Math.ceil((values.length - 1) / 2)] ?? 0
-  return { median: (low + high) / 2, worst, runs: values.length }
+  return { median: medianOf(values), worst, runs: values.length }
 }
 
 /** In ascending order. */
@@ -132,6 +152,32 @@ export function measurementsOf(runs: readonly Run[]): Measurement[] {
       ]
     }),
   )
+}
+
+/** `vm-kill.away.lost.median`: the same events while the control plane was away. */
+export function awayMeasurements(runs: readonly AwayRun[]): Measurement[] {
+  const columns = {
+    'out-of-rotation': 'outOfRotation',
+    replaced: 'replaced',
+    lost: 'lost',
+  } as const
+  return SCENARIOS.flatMap(({ name }) => {
+    const ours = runs.filter(({ scenario }) => scenario === name)
+    if (ours.length === 0) return []
+    return Object.entries(columns).map(([column, key]): Measurement => {
+      const values = ours.map((run) => run[key]).sort((left, right) => left - right)
+      const unit = key === 'lost' ? 'requests' : 's'
+      const note = key === 'replaced' ? 'after its return' : `${ours[0]?.minutes} minutes away`
+      return { name: `${name}.away.${column}.median`, unit, value: medianOf(values), note }
+    })
+  })
+}
+
+/** Of values in ascending order. */
+export function medianOf(values: readonly number[]): number {
+  const low = values[Math.floor((values.length - 1) / 2)] ?? 0
+  const high = values[Math.ceil((values.length - 1) / 2)] ?? 0
+  return (low + high) / 2
 }
 
 function noteOf(column: Column, runs: number, isCompared: boolean): string {

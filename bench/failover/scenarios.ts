@@ -113,9 +113,11 @@ async function programDeath(
   const noticed = cluster.when(`${victim} is not ready`, () => {
     return watching.signal.aborted || !isNodeReady(node())
   })
-  void noticed.then((at) => {
+  const remember = async (): Promise<void> => {
+    const at = await noticed
     if (!watching.signal.aborted) noticedAt = at
-  })
+  }
+  void remember()
   await hands.fault(how, victim)
   const isWell = async (): Promise<boolean> => {
     try {
@@ -235,7 +237,8 @@ export async function untilCalm({ cluster }: Hands): Promise<void> {
   }
 }
 
-function isCalm(cluster: Cluster): boolean {
+/** As many nodes and pods as there should be, all well. */
+export function isCalm(cluster: Cluster): boolean {
   const pods = webPods(cluster)
   const nodes = cluster.nodes()
   return (
@@ -246,7 +249,8 @@ function isCalm(cluster: Cluster): boolean {
   )
 }
 
-function webPods(cluster: Cluster): Pod[] {
+/** In the order of their nodes. */
+export function webPods(cluster: Cluster): Pod[] {
   return cluster
     .pods()
     .filter(({ metadata }) => metadata.labels?.['run'] === 'web')
