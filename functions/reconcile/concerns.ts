@@ -24,6 +24,7 @@ import { OWNER_ANNOTATION, REPOSITORIES } from '#shared/api/repository.ts'
 import type { Service } from '#shared/api/service.ts'
 import { isEqual } from '#shared/equal.ts'
 import { secretsOf } from '#shared/ingress/certificates.ts'
+import { holdsEntry } from '#shared/ingress/classes.ts'
 import { servicesBehind } from '#shared/ingress/draining.ts'
 import { keyOf, splitKey } from '#shared/key.ts'
 import type { Key } from '#shared/key.ts'
@@ -236,7 +237,7 @@ function isSamePool(before: NodePool | undefined, after: NodePool | undefined): 
   )
 }
 
-/** The finalizer, the status and the annotations of results are the cloud function's own. */
+/** The annotations of results are the cloud function's own; its finalizer and its status are looked after. */
 function isSameIngress(before: Ingress | undefined, after: Ingress | undefined): boolean {
   const annotation = (ingress: Ingress, name: string): string | undefined =>
     ingress.metadata.annotations?.[name]
@@ -245,6 +246,7 @@ function isSameIngress(before: Ingress | undefined, after: Ingress | undefined):
     after !== undefined &&
     isEqual(before.spec, after.spec) &&
     isEqual(before.status, after.status) &&
+    holdsEntry(before) === holdsEntry(after) &&
     before.metadata.deletionTimestamp === after.metadata.deletionTimestamp &&
     [CLASS_ANNOTATION, ALLOW_HTTP_ANNOTATION].every(
       (name) => annotation(before, name) === annotation(after, name),

@@ -5,7 +5,7 @@ import type { KubeObject } from '#shared/api/meta.ts'
 import { CLAIMS, type PersistentVolumeClaim } from '#shared/api/persistent-volume-claim.ts'
 import { VOLUMES, type PersistentVolume } from '#shared/api/persistent-volume.ts'
 import type { VolumeAttachment } from '#shared/api/volume-attachment.ts'
-import { STORAGE_PROVISIONER } from '#shared/api/volume-spec.ts'
+import { PD_DRIVER, STORAGE_PROVISIONER } from '#shared/api/volume-spec.ts'
 import { isEqual } from '#shared/equal.ts'
 import { splitKey } from '#shared/key.ts'
 import type { Change } from '#shared/ports/store.ts'
@@ -19,6 +19,7 @@ export function addVolumes(
   reader: Reader,
 ): void {
   const { resource, namespace, name } = splitKey(key)
+  if (isForeign(after ?? before)) return
   concerns.cloud ||= !isEqual(asked(before), asked(after))
   if (resource === CLAIMS) {
     if (hasSameVolume(before, after)) return
@@ -41,6 +42,12 @@ export function addVolumes(
     const isNews = attachment.status?.attached && !isEqual(state(before), state(after))
     if (isNews) concerns.nodes.add(attachment.spec.nodeName)
   }
+}
+
+/** An attachment that somebody else carries out. */
+function isForeign(object: KubeObject | undefined): boolean {
+  if (object?.kind !== 'VolumeAttachment') return false
+  return (object as VolumeAttachment).spec.attacher !== PD_DRIVER
 }
 
 /** The part of an object that asks something of Compute Engine. */
