@@ -21,10 +21,10 @@ const USAGE = [
   ...Object.entries<FaultKind>(FAULT_KINDS).map(([name, { target, does, value }]) => {
     const what = target === 'none' ? name : `${name} ${target.toUpperCase()}`
     const asked = value ? `${what} [${value.name}]` : what
-    return `  ${asked.padEnd(22)} ${does}`
+    return `  ${asked.padEnd(26)} ${does}`
   }),
-  '  list                   the nodes and pods that there are',
-  '  --help                 this text',
+  '  list                       the nodes and pods that there are',
+  '  --help                     this text',
   '',
   'Works on the Wherry of WHERRY_HOME (.wherry), while it runs.',
 ].join('\n')

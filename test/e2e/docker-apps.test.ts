@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startLocalWherry, type LocalWherry } from '../local-wherry.ts'
 import { cannotHaveVms } from '../support/netns-vms.ts'
 import { describeApps } from './app-list.ts'
+import { describeRestart, describeSteadiness } from './steady-list.ts'
 
 describe.skipIf(await cannotHaveVms())('with a Docker Engine in each VM', () => {
   let wherry: LocalWherry
@@ -21,4 +22,6 @@ describe.skipIf(await cannotHaveVms())('with a Docker Engine in each VM', () => 
   })
 
   describeApps('docker', () => wherry)
+  describe('what moves nobody', () => describeSteadiness(() => wherry))
+  describe('the next start', () => describeRestart(() => wherry))
 })
