@@ -98,6 +98,7 @@ export async function openCloudSide(options: CloudSideOptions): Promise<CloudSid
     vpc: host.vpc,
     plan: host.plan,
     ...(host.createBalancers ? { createBalancers: host.createBalancers } : {}),
+    ...(host.createFirewall ? { createFirewall: host.createFirewall } : {}),
     saved: options.saved,
     onChange: () => options.onChange(),
     machines: host.machines,

@@ -45,7 +45,7 @@ describe('docs/deploy.md', () => {
     for (const [, script = ''] of TEXT.matchAll(/`npm run (\w+)/g))
       expect(scripts).toHaveProperty(script)
     const variables = readFileSync(join(ROOT, 'infra/terraform/variables.tf'), 'utf8')
-    for (const name of ['service_ports', 'api_url', 'max_instances', 'budget_amount']) {
+    for (const name of ['node_range', 'api_url', 'max_instances', 'budget_amount']) {
       expect(TEXT).toContain(name)
       expect(variables).toContain(`variable "${name}"`)
     }
@@ -53,13 +53,6 @@ describe('docs/deploy.md', () => {
       expect(readFileSync(join(ROOT, 'infra/shell.ts'), 'utf8')).toMatch(
         new RegExp(`'?${name}'?: \\{ type`),
       )
-  })
-
-  it('names the ports that the firewall lets in', () => {
-    const variables = readFileSync(join(ROOT, 'infra/terraform/variables.tf'), 'utf8')
-    const ports = /variable "service_ports"[^]*?default\s*=\s*\[([^\]]*)\]/.exec(variables)?.[1]
-    expect(ports?.replaceAll('"', '')).toBe('80, 443, 8080')
-    expect(TEXT).toContain('ports 80, 443 and 8080')
   })
 })
 

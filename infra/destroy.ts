@@ -27,7 +27,7 @@ export function leftovers({ project, region, database }: Options): string[][] {
     ...machines({ project }),
     list('compute addresses', balancer),
     list('compute health-checks', `${gke} OR ${balancer}`),
-    list('compute firewall-rules', ours),
+    list('compute firewall-rules', `${ours} OR ${DOORS}`),
     list('compute networks subnets', ours),
     list('compute networks', ours),
     list('functions', 'name~/wherry-'),
@@ -44,6 +44,9 @@ export function leftovers({ project, region, database }: Options): string[][] {
   ]
 }
 
+/** Firewall rules of load balancers. */
+const DOORS = 'name~^k8s-fw-a[0-9a-f]{31}$'
+
 /** VMs and what belongs to them: they must be gone before their network can go. */
 function machines({ project }: Pick<Options, 'project'>): string[][] {
   const list = (what: string, filter: string): string[] =>
@@ -57,6 +60,7 @@ function machines({ project }: Pick<Options, 'project'>): string[][] {
     list('disks', 'labels.wherry-cluster:* OR name~^gke-.*-[0-9a-f]{8}-'),
     list('forwarding-rules', 'name~^a[0-9a-f]{31}$'),
     list('backend-services', 'name~^a[0-9a-f]{31}$'),
+    list('firewall-rules', DOORS),
   ]
 }
 

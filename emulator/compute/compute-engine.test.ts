@@ -44,6 +44,7 @@ const BALANCER: LoadBalancerSpec = {
   groups: [{ name: GROUP.name, zone: GROUP.zone }],
   healthCheck: GROUP.healthCheck,
   sessionAffinity: 'NONE',
+  sourceRanges: [],
 }
 
 let dir: string

@@ -12,6 +12,8 @@ import { addBackendServiceRoutes } from './backend-services.ts'
 import type { Context, Quotas } from './context.ts'
 import { createMemoryMedia, type DiskMedia } from './disk-media.ts'
 import { createDisks } from './disks.ts'
+import { createOpenFirewall, type VpcFirewall } from './firewall-force.ts'
+import { addFirewallRoutes, seedFirewalls } from './firewalls.ts'
 import { addForwardingRuleRoutes } from './forwarding-rules.ts'
 import { addGlobalForwardingRuleRoutes } from './global-forwarding-rules.ts'
 import { GoogleError, resourceNotFound } from './google-error.ts'
@@ -62,6 +64,8 @@ export interface ComputeEmulatorOptions {
   plan?: AddressPlan
   /** Default: listeners of this process. */
   createBalancers?: (deps: BalancerDeps) => LoadBalancers
+  /** Default: nobody holds packets back. */
+  createFirewall?: (ctx: Context) => VpcFirewall
   shutdownGraceMs?: number
 }
 
@@ -107,6 +111,13 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
     flapping: new Set(),
     changed,
   }
+  seedFirewalls(ctx, !hasFirewalls(options.saved))
+  const firewall = (options.createFirewall ?? createOpenFirewall)(ctx)
+  const guard = (): void => {
+    firewall.refresh().catch((error: unknown) => {
+      if (!isClosed) log.error('the firewall is not what it should be', { error })
+    })
+  }
   const audit = createAuditLog(ctx, (entry) => {
     if (isClosed) return
     options.publish(entry).catch((error: unknown) => {
@@ -137,6 +148,7 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
     refreshHttp()
   }
   power.onChange((path) => {
+    guard()
     balanceAnew()
     if (!isPoweredOn(state.instances[path])) balancers.dropConnections(path)
   })
@@ -158,6 +170,7 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
     refreshHttp()
   })
   addAddressRoutes(routes, ctx)
+  addFirewallRoutes(routes, ctx, () => firewall.refresh())
   addBackendServiceRoutes(routes, ctx, healthOf, balanceAnew)
   addForwardingRuleRoutes(routes, ctx, balancers.refresh)
   addHttpRoutes(routes, ctx, http)
@@ -167,6 +180,7 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
     async start() {
       operations.finishInterrupted()
       await disks.restore()
+      await firewall.refresh()
       await Promise.all([
         balancers.refresh(),
         http.refresh(),
@@ -203,6 +217,11 @@ export function createComputeEmulator(options: ComputeEmulatorOptions): ComputeE
       log.error('a VM does not come back', { instance: instance.name, error })
     })
   }
+}
+
+/** What older versions saved has none: it gets those that every network has. */
+function hasFirewalls(saved: unknown): boolean {
+  return typeof saved === 'object' && saved !== null && 'firewalls' in saved
 }
 
 /** What an external Application Load Balancer is made of. */

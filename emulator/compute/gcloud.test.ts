@@ -54,6 +54,7 @@ describe.skipIf(!isInstalled)('gcloud', () => {
       groups: [],
       healthCheck,
       sessionAffinity: 'NONE',
+      sourceRanges: [],
     })
     const disk = { zone: 'us-east1-c', sizeGb: 10, type: 'pd-balanced', labels: {} }
     await google.compute.disks.create({ ...disk, name: 'pvc-1', description: '' })
@@ -179,6 +180,26 @@ describe.skipIf(!isInstalled)('gcloud', () => {
   ])('$what', async ({ what, rows }) => {
     expect(await table(...what)).toEqual(rows)
   })
+
+  test('firewall-rules: create, list, describe, update, delete', async () => {
+    const rule = (...args: string[]): Promise<string> => gcloud('firewall-rules', ...args)
+    await rule('create', 'web', '--allow=tcp:80,icmp', '--source-ranges=192.0.2.0/24', '--quiet')
+    const format = '--format=value(name,direction,priority,sourceRanges.list())'
+    const rows = (await rule('list', format)).trim().split('\n')
+    expect(rows).toEqual(
+      expect.arrayContaining([
+        'default-allow-ssh\tINGRESS\t65534\t0.0.0.0/0',
+        'k8s-fw-a123\tINGRESS\t999\t0.0.0.0/0',
+        'web\tINGRESS\t1000\t192.0.2.0/24',
+      ]),
+    )
+    await rule('update', 'web', '--priority=7')
+    expect(await rule('describe', 'web')).toContain('priority: 7')
+    await rule('delete', 'web', '--quiet')
+    await expect(rule('describe', 'web')).rejects.toMatchObject({
+      stderr: expect.stringContaining('was not found'),
+    })
+  }, 300_000)
 
   test('instances describe, and what is not there', async () => {
     const [vm] = await google.compute.listInstances({})

@@ -233,6 +233,29 @@ export interface GlobalForwardingRule extends Named {
   labels: Record<string, string>
 }
 
+export interface FirewallPorts {
+  /** `tcp`, `all`, or a number. */
+  IPProtocol: string
+  /** `80`, `8000-8080`; absent: all. */
+  ports?: string[]
+}
+
+export interface Firewall extends Named {
+  description: string
+  network: string
+  priority: number
+  direction: 'INGRESS' | 'EGRESS'
+  sourceRanges?: string[]
+  destinationRanges?: string[]
+  sourceTags?: string[]
+  targetTags?: string[]
+  /** This or the other. */
+  allowed?: FirewallPorts[]
+  denied?: FirewallPorts[]
+  disabled: boolean
+  logConfig: { enable: boolean }
+}
+
 export interface Disk extends Named {
   zone: string
   description?: string
@@ -284,6 +307,7 @@ export interface ComputeState {
   targetHttpsProxies: Record<string, TargetProxy>
   sslCertificates: Record<string, SslCertificate>
   globalForwardingRules: Record<string, GlobalForwardingRule>
+  firewalls: Record<string, Firewall>
   operations: Record<string, Operation>
 }
 
@@ -307,6 +331,7 @@ export function emptyState(): ComputeState {
     targetHttpsProxies: {},
     sslCertificates: {},
     globalForwardingRules: {},
+    firewalls: {},
     operations: {},
   }
 }

@@ -5,6 +5,8 @@ import { loopbackPlan, type AddressPlan } from './address-plan.ts'
 import { claimBalancerNet } from './balancer-net.ts'
 import { createFolderMedia, type DiskMedia } from './disk-media.ts'
 import type { BalancerDeps, LoadBalancers } from './load-balancer.ts'
+import type { Context } from './context.ts'
+import type { VpcFirewall } from './firewall-force.ts'
 import type { Machines } from './machines.ts'
 import { createProcessMachines, type ProcessMachinesOptions } from './process-machines.ts'
 import { createVpc, type Vpc } from './vpc.ts'
@@ -19,6 +21,8 @@ export interface VmHost {
   plan: AddressPlan
   /** Where load balancers are made; undefined: listeners of this process. */
   createBalancers: ((deps: BalancerDeps) => LoadBalancers) | undefined
+  /** Where firewall rules come into force; undefined: nowhere. */
+  createFirewall: ((ctx: Context) => VpcFirewall) | undefined
   /** Lets VMs reach a port of 127.0.0.1, at the plan's `host`. */
   expose: Expose
   /** When no VM runs any more. */
@@ -56,6 +60,7 @@ export async function openProcessHost(options: VmHostOptions): Promise<VmHost> {
     vpc: createVpc(),
     plan: loopbackPlan(balancers.net),
     createBalancers: undefined,
+    createFirewall: undefined,
     // They are on 127.0.0.1 themselves.
     expose: async () => () => undefined,
     close: () => balancers.release(),

@@ -1,10 +1,11 @@
 // A Service's load balancer on Compute Engine: address, health check, backend service and forwarding
-// rule, all of one name. https://cloud.google.com/load-balancing/docs/network
+// rule, all of one name, and the firewall rule for its clients. https://cloud.google.com/load-balancing/docs/network
 
 import type { protos } from '@google-cloud/compute'
 import type { LoadBalancer, LoadBalancerSpec } from '#shared/ports/compute.ts'
 import { isReason, StatusError } from '#shared/status.ts'
 import { lastPart } from './compute-calls.ts'
+import { deleteFirewall, ensureFirewall } from './compute-firewalls.ts'
 import {
   deleteHealthCheck,
   ensureHealthCheck,
@@ -22,7 +23,7 @@ const FINGERPRINT_ATTEMPTS = 5
 const PORTS_MAX = 5
 
 export async function applyLoadBalancer(
-  context: Context,
+  context: GroupContext,
   spec: LoadBalancerSpec,
 ): Promise<LoadBalancer> {
   const { name, region } = spec
@@ -31,6 +32,8 @@ export async function applyLoadBalancer(
   const isRuleGood = rule !== undefined && isSameRule(rule, spec)
   if (rule && !isRuleGood) await deleteRule(context, name, region)
   const address = await ensureAddress(context, spec)
+  // Nobody finds the address before its door is open.
+  await ensureFirewall(context, spec, address)
   await ensureHealthCheck(context, { name, region, spec: spec.healthCheck })
   await ensureBackendService(context, spec)
   if (!isRuleGood) await insertRule(context, spec, address)
@@ -51,6 +54,7 @@ export async function deleteLoadBalancer(
     )
   })
   await deleteHealthCheck(context, name, region)
+  await deleteFirewall(context, name)
   await deleteAddress(context, name, region)
 }
 

@@ -3,6 +3,7 @@
 
 import type { AddressesClient } from '@google-cloud/compute/build/src/v1/addresses_client.js'
 import type { DisksClient } from '@google-cloud/compute/build/src/v1/disks_client.js'
+import type { FirewallsClient } from '@google-cloud/compute/build/src/v1/firewalls_client.js'
 import type { ForwardingRulesClient } from '@google-cloud/compute/build/src/v1/forwarding_rules_client.js'
 import type { GlobalOperationsClient } from '@google-cloud/compute/build/src/v1/global_operations_client.js'
 import type { InstanceGroupManagersClient } from '@google-cloud/compute/build/src/v1/instance_group_managers_client.js'
@@ -28,6 +29,7 @@ export interface ComputeClients {
   addresses: () => Promise<AddressesClient>
   backendServices: () => Promise<RegionBackendServicesClient>
   disks: () => Promise<DisksClient>
+  firewalls: () => Promise<FirewallsClient>
   forwardingRules: () => Promise<ForwardingRulesClient>
   globalOperations: () => Promise<GlobalOperationsClient>
   groups: () => Promise<InstanceGroupManagersClient>
@@ -83,6 +85,11 @@ export function createComputeClients(options: ClientOptions): ComputeClients {
     disks: once(async () => {
       const { DisksClient } = await import('@google-cloud/compute/build/src/v1/disks_client.js')
       return new DisksClient(options)
+    }),
+    firewalls: once(async () => {
+      const { FirewallsClient } =
+        await import('@google-cloud/compute/build/src/v1/firewalls_client.js')
+      return new FirewallsClient(options)
     }),
     forwardingRules: once(async () => {
       const { ForwardingRulesClient } =

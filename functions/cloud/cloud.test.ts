@@ -353,6 +353,7 @@ describe('a Service of type LoadBalancer', () => {
         groups: [{ name: pool?.status?.instanceGroup, zone: 'us-east1-c' }],
         healthCheck: { port: 10_250, path: '/healthz', intervalSeconds: 1 },
         sessionAffinity: 'NONE',
+        sourceRanges: [],
       },
     ])
   })
@@ -366,6 +367,15 @@ describe('a Service of type LoadBalancer', () => {
     expect(world.compute.loadBalancers()).toMatchObject([
       { ports: [81], sessionAffinity: 'CLIENT_IP' },
     ])
+  })
+
+  test.each([
+    { given: [' 192.0.2.0/24 ', '2001:db8::/32'], ranges: ['192.0.2.0/24'] },
+    { given: ['2001:db8::/32'], ranges: ['0.0.0.0/32'] },
+  ])('opens the door for its source ranges $given only', async ({ given, ranges }) => {
+    await put(SERVICE_KEY, () => aService({ loadBalancerSourceRanges: given }))
+    await world.cloud.handle(CLUSTER)
+    expect(world.compute.loadBalancers()).toMatchObject([{ sourceRanges: ranges }])
   })
 
   test('loses its load balancer with its type', async () => {

@@ -125,7 +125,17 @@ export function balancerSpec(
     healthCheck: healthCheck(config),
     ...(address ? { address } : {}),
     sessionAffinity: service.spec.sessionAffinity === 'ClientIP' ? 'CLIENT_IP' : 'NONE',
+    sourceRanges: sourceRanges(service),
   }
+}
+
+/** Nobody has this address: ranges of IPv6 only admit no one who comes over IPv4. */
+const NOBODY = '0.0.0.0/32'
+
+function sourceRanges({ spec }: Service): string[] {
+  const ranges = (spec.loadBalancerSourceRanges ?? []).map((range) => range.trim())
+  const ours = ranges.filter((range) => !range.includes(':'))
+  return ours.length > 0 || ranges.length === 0 ? ours : [NOBODY]
 }
 
 function healthCheck(config: CloudConfig): InstanceGroupSpec['healthCheck'] {

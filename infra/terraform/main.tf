@@ -110,15 +110,13 @@ module "database" {
 }
 
 module "network" {
-  source          = "./modules/network"
-  project         = var.project
-  region          = var.region
-  node_range      = var.node_range
-  pod_range       = var.pod_range
-  function_range  = var.function_range
-  service_ports   = var.service_ports
-  service_sources = var.service_sources
-  depends_on      = [module.services]
+  source         = "./modules/network"
+  project        = var.project
+  region         = var.region
+  node_range     = var.node_range
+  pod_range      = var.pod_range
+  function_range = var.function_range
+  depends_on     = [module.services]
 }
 
 module "images" {

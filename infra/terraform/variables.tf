@@ -50,18 +50,6 @@ variable "function_range" {
   default     = "10.127.0.0/24"
 }
 
-variable "service_ports" {
-  description = "Ports of load balancers that the internet may reach. The agent's port and SSH never are."
-  type        = list(string)
-  default     = ["80", "443", "8080"]
-}
-
-variable "service_sources" {
-  description = "Who may reach load balancers."
-  type        = list(string)
-  default     = ["0.0.0.0/0"]
-}
-
 variable "agent_image" {
   description = "Image of the node agent, by its digest. infra/deploy builds it and says which."
   type        = string

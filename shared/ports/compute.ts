@@ -65,7 +65,10 @@ export interface InstanceGroup {
   lastError?: string
 }
 
-/** An external passthrough load balancer: address, forwarding rule, backend service, health check. */
+/**
+ * An external passthrough load balancer: address, forwarding rule, backend service, health check, and
+ * the firewall rule for its clients.
+ */
 export interface LoadBalancerSpec {
   name: string
   region: string
@@ -78,6 +81,8 @@ export interface LoadBalancerSpec {
   /** A wish (Service.spec.loadBalancerIP). */
   address?: string
   sessionAffinity: 'NONE' | 'CLIENT_IP'
+  /** Who may use it, as IPv4 ranges (`10.0.0.0/8`); empty: everybody. */
+  sourceRanges: string[]
 }
 
 export interface LoadBalancer {
@@ -97,7 +102,7 @@ export interface Compute {
   deleteInstance(group: string, zone: string, instance: string, shrink: boolean): Promise<void>
   /** Creates or updates the load balancer and answers with its address. */
   applyLoadBalancer(spec: LoadBalancerSpec): Promise<LoadBalancer>
-  /** Deletes rule, backend service, health check and address. */
+  /** Deletes rule, backend service, health check, firewall rule and address. */
   deleteLoadBalancer(name: string, region: string): Promise<void>
   /** All load balancers whose name starts with `prefix`. */
   listLoadBalancers(prefix: string): Promise<LoadBalancer[]>

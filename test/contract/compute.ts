@@ -37,6 +37,7 @@ function aBalancer(wishes: Partial<LoadBalancerSpec> = {}): LoadBalancerSpec {
     groups: [{ name: aGroup().name, zone: 'us-east1-c' }],
     healthCheck: { port: 10_250, path: '/healthz', intervalSeconds: 1 },
     sessionAffinity: 'NONE',
+    sourceRanges: [],
     ...wishes,
   }
 }

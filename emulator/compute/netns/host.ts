@@ -7,6 +7,7 @@ import type { VmHost, VmHostOptions } from '../vm-host.ts'
 import { createRoutedVpc } from '../vpc.ts'
 import { removeCgroup } from './cgroups.ts'
 import { openImageMedia } from './disk-media.ts'
+import { createKernelFirewall } from './firewall.ts'
 import { createKernelBalancers } from './load-balancer.ts'
 import { createNetnsMachines } from './machines.ts'
 import { startNameServer } from './name-server.ts'
@@ -59,6 +60,7 @@ export async function openNetnsHost(options: NetnsHostOptions): Promise<VmHost> 
       vpc: createRoutedVpc(slot.uplink.prober),
       plan: slot.plan,
       createBalancers: (deps) => createKernelBalancers(slot, deps),
+      createFirewall: (ctx) => createKernelFirewall(slot, ctx),
       expose,
       close,
     }

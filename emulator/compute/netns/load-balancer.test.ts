@@ -9,6 +9,7 @@ import type { InstanceGroupSpec, LoadBalancerSpec } from '#shared/ports/compute.
 import {
   openComputeEmulator,
   openGoogleCompute,
+  PROJECT,
   type GoogleComputeAt,
   type OpenComputeEmulator,
 } from '#test/support/compute-emulator.ts'
@@ -16,6 +17,7 @@ import { eventually } from '#test/local-wherry.ts'
 import { cannotHaveVms, openNetnsVms, type NetnsVms } from '#test/support/netns-vms.ts'
 import { addressAt } from '../address-plan.ts'
 import { createRoutedVpc } from '../vpc.ts'
+import { createKernelFirewall } from './firewall.ts'
 import { createKernelBalancers } from './load-balancer.ts'
 
 const PORT = 10_250
@@ -39,6 +41,7 @@ describe.skipIf(await cannotHaveVms())('a load balancer of the VPC', () => {
       vpc: createRoutedVpc(slot.uplink.prober),
       plan: slot.plan,
       createBalancers: (deps) => createKernelBalancers(slot, deps),
+      createFirewall: (ctx) => createKernelFirewall(slot, ctx),
     })
     google.use(open.emulator)
     address = addressAt(slot.plan.balancers, 1)
@@ -64,6 +67,7 @@ describe.skipIf(await cannotHaveVms())('a load balancer of the VPC', () => {
       groups: [{ name: group.name, zone: group.zone }],
       healthCheck,
       sessionAffinity: 'NONE',
+      sourceRanges: [],
     }
     await google.compute.applyInstanceGroup(group)
     const made = await google.compute.applyLoadBalancer(balancer)
@@ -147,6 +151,63 @@ describe.skipIf(await cannotHaveVms())('a load balancer of the VPC', () => {
       return answered
     }
     return { name: await again(), again }
+  }
+
+  test('who may use it is a rule of the firewall, and so are other doors into the VPC', async () => {
+    const names = async (): Promise<string[]> => {
+      const { items } = await firewalls('GET', '')
+      return (items ?? []).map(({ name }) => name).toSorted()
+    }
+    expect(await names()).toContain('k8s-fw-a123')
+    // It opens the port of agents, which is this load balancer's too, to this machine.
+    await firewalls('DELETE', '/wherry-api-to-agents')
+    const isAnswered = async (): Promise<boolean> =>
+      (await ask().catch(() => undefined)) !== undefined
+    expect(await isAnswered()).toBe(true)
+    await google.compute.applyLoadBalancer({ ...balancer, sourceRanges: ['203.0.113.0/24'] })
+    expect(await isAnswered()).toBe(false)
+    // What is allowed and what is denied: the lower number counts, whoever came first.
+    const door = {
+      name: 'a-door',
+      sourceRanges: [`${vms.slot.uplink.host}/32`],
+      allowed: [{ IPProtocol: 'tcp', ports: [`${PORT - 10}-${PORT}`] }],
+    }
+    await firewalls('POST', '', door)
+    await expect.poll(isAnswered, PATIENCE).toBe(true)
+    const denied = [{ IPProtocol: 'all' }]
+    await firewalls('POST', '', { name: 'a-wall', priority: 999, denied })
+    await expect.poll(isAnswered, PATIENCE).toBe(false)
+    await firewalls('PATCH', '/a-door', { priority: 998 })
+    await expect.poll(isAnswered, PATIENCE).toBe(true)
+    await firewalls('PATCH', '/a-door', { targetTags: ['nobody-has-it'] })
+    await expect.poll(isAnswered, PATIENCE).toBe(false)
+    for (const name of ['a-door', 'a-wall']) await firewalls('DELETE', `/${name}`)
+    // What leaves a VM passes unless a rule says otherwise.
+    const [vm] = await machines()
+    const asks = async (): Promise<number> => {
+      const url = `http://${vm?.internalIp}:${PORT}/ask?url=http://${vms.slot.uplink.host}:19999/`
+      const response = await fetch(url, { signal: AbortSignal.timeout(10_000) })
+      return /refused/i.test(await response.text()) ? 1 : 0
+    }
+    expect(await asks()).toBe(1)
+    await firewalls('POST', '', { name: 'an-exit', direction: 'EGRESS', denied })
+    await expect.poll(asks, PATIENCE).toBe(0)
+    await firewalls('DELETE', '/an-exit')
+    await expect.poll(asks, PATIENCE).toBe(1)
+    await google.compute.applyLoadBalancer(balancer)
+    await expect.poll(isAnswered, PATIENCE).toBe(true)
+  })
+
+  async function firewalls(
+    method: string,
+    path: string,
+    body?: object,
+  ): Promise<{ items?: { name: string }[] }> {
+    const url = `${google.url}/compute/v1/projects/${PROJECT}/global/firewalls${path}`
+    const response = await fetch(url, { method, ...(body ? { body: JSON.stringify(body) } : {}) })
+    const text = await response.text()
+    if (!response.ok) throw new Error(text)
+    return JSON.parse(text)
   }
 
   test('the affinity of a client, and datagrams', async () => {

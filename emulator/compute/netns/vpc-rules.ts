@@ -12,11 +12,12 @@ export interface VpcPorts {
 /** Google's metadata server: the same for every VM, answered by the VPC itself. */
 export const METADATA_IP = '169.254.169.254'
 /** https://cloud.google.com/load-balancing/docs/health-check-concepts#ip-ranges */
-const HEALTH_CHECKER = '35.191.0.1'
+export const HEALTH_CHECKER = '35.191.0.1'
 
 /**
- * The firewall is what a GKE cluster has in a default network: VMs and pods of the VPC among each other,
- * the control plane (this machine), health checkers, and whoever asks a load balancer.
+ * `ingress` and `egress` are the firewall's rules (firewall.ts). Until those are loaded VMs and pods reach
+ * each other, and health checkers and clients of load balancers reach them. This machine always reaches
+ * VMs and pods at their own addresses: it plays Google's control plane and HTTP load balancers.
  */
 export function vpcRules({ plan, uplink }: Slot, { dns }: VpcPorts): string {
   const inside = `{ ${rangeOf(plan, 'vms')}, ${rangeOf(plan, 'pods')} }`
@@ -47,13 +48,19 @@ export function vpcRules({ plan, uplink }: Slot, { dns }: VpcPorts): string {
     ip daddr ${METADATA_IP} udp dport 53 dnat ip to ${uplink.host}:${dns}
     dnat ip to ip daddr map @external
   }
-  chain firewall {
-    type filter hook forward priority filter; policy drop;
-    ct state established,related accept
-    oifname "uplink" accept
+  chain ingress {
     ip saddr ${inside} accept
     ip saddr { ${uplink.host}, ${uplink.prober} } accept
     ip daddr ${balancers} accept
+  }
+  chain egress { }
+  chain firewall {
+    type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    iifname "vm*" ct original ip daddr != ${METADATA_IP} jump egress
+    oifname "uplink" accept
+    ip saddr ${uplink.host} ct original ip daddr ${inside} accept
+    jump ingress
   }
   chain last {
     type filter hook postrouting priority mangle; policy accept;

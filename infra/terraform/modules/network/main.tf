@@ -98,26 +98,7 @@ resource "google_compute_firewall" "never" {
   }
 }
 
-# Passthrough load balancers keep the client's address and the Service's port.
-resource "google_compute_firewall" "load_balancers" {
-  project       = var.project
-  name          = "wherry-load-balancers"
-  network       = google_compute_network.this.id
-  direction     = "INGRESS"
-  priority      = 1100
-  source_ranges = var.service_sources
-  target_tags   = [local.node_tag]
-
-  allow {
-    protocol = "tcp"
-    ports    = var.service_ports
-  }
-
-  allow {
-    protocol = "udp"
-    ports    = var.service_ports
-  }
-}
+# The cloud function makes a rule for each Service of type LoadBalancer: functions/adapters/compute-firewalls.ts.
 
 # The HTTP balancer of Ingresses, and its probes, come from Google's own addresses to the pods' ports.
 # https://cloud.google.com/load-balancing/docs/https#firewall-rules

@@ -17,11 +17,3 @@ variable "pod_range" {
 variable "function_range" {
   type = string
 }
-
-variable "service_ports" {
-  type = list(string)
-}
-
-variable "service_sources" {
-  type = list(string)
-}
