@@ -13,7 +13,7 @@ import { ATTACHED_INSTANCE } from '#shared/api/volume-attachment.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { Version } from '#shared/ports/store.ts'
 import { compareQuantities } from '#shared/quantity.ts'
-import { claimNameOf, diskOf, uniqueName } from '#shared/reconcile/volumes/relations.ts'
+import { claimNameOf, diskOf, isReadOnly, uniqueName } from '#shared/reconcile/volumes/relations.ts'
 import type { DiskDriver } from './driver.ts'
 
 export interface NodeDisksOptions {
@@ -120,24 +120,18 @@ export class NodeDisks {
   async #make(pod: Pod, volume: Volume): Promise<ReadyVolume> {
     const { claim, bound } = this.#find(pod, volume)
     const { spec } = bound
-    const isReadOnly =
-      volume.persistentVolumeClaim?.readOnly ??
-      spec.csi?.readOnly ??
-      spec.gcePersistentDisk?.readOnly ??
-      false
+    const isWritable = !isReadOnly(bound) && !volume.persistentVolumeClaim?.readOnly
     if (spec.hostPath) {
-      return { path: spec.hostPath.path, isWritable: !isReadOnly, isDisk: false, isNew: true }
+      return { path: spec.hostPath.path, isWritable, isDisk: false, isNew: true }
     }
-    if (spec.local) {
-      return { path: spec.local.path, isWritable: !isReadOnly, isDisk: false, isNew: true }
-    }
+    if (spec.local) return { path: spec.local.path, isWritable, isDisk: false, isNew: true }
     if (!diskOf(bound))
       throw new Error(`the source of volume ${bound.metadata.name} is not known here`)
     const mounted = this.#mounted.get(bound.metadata.name)
     const isNew = !mounted?.users.has(pod.metadata.uid)
     if (mounted) mounted.users.add(pod.metadata.uid)
-    else await this.#mount(pod, claim, bound, isReadOnly)
-    return { path: this.#pathOf(bound), isWritable: !isReadOnly, isDisk: true, isNew }
+    else await this.#mount(pod, claim, bound)
+    return { path: this.#pathOf(bound), isWritable, isDisk: true, isNew }
   }
 
   #find(pod: Pod, volume: Volume): { claim: PersistentVolumeClaim; bound: PersistentVolume } {
@@ -152,12 +146,8 @@ export class NodeDisks {
     throw new VolumePending(`persistentvolumeclaim "${name}" is not bound`)
   }
 
-  async #mount(
-    pod: Pod,
-    claim: PersistentVolumeClaim,
-    volume: PersistentVolume,
-    isReadOnly: boolean,
-  ): Promise<void> {
+  /** For all pods here: one that only reads shares it with one that writes. */
+  async #mount(pod: Pod, claim: PersistentVolumeClaim, volume: PersistentVolume): Promise<void> {
     const { driver, log } = this.#options
     const { name } = volume.metadata
     const deviceName = diskOf(volume)?.name ?? ''
@@ -171,7 +161,7 @@ export class NodeDisks {
       deviceName,
       target: path,
       fsType: volume.spec.csi?.fsType ?? volume.spec.gcePersistentDisk?.fsType ?? 'ext4',
-      isReadOnly,
+      isReadOnly: isReadOnly(volume),
       options: volume.spec.mountOptions ?? [],
     })
     this.#leftovers.delete(path)

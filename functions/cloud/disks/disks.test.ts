@@ -148,6 +148,63 @@ describe('a claim of class standard', () => {
   })
 })
 
+describe('a disk that is only read', () => {
+  const shared = (name: string, mode: 'ReadOnlyMany' | 'ReadWriteOnce'): PersistentVolume => ({
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: { name, uid: `uid-${name}`, creationTimestamp: '' },
+    spec: {
+      capacity: { storage: '10Gi' },
+      accessModes: [mode],
+      persistentVolumeReclaimPolicy: 'Retain',
+      csi: {
+        driver: 'pd.csi.storage.gke.io',
+        volumeHandle: `projects/demo/zones/${ZONE}/disks/films`,
+      },
+    },
+  })
+  const wish = (name: string, mode: 'ReadOnlyMany' | 'ReadWriteOnce') =>
+    aClaim(name, { storageClassName: '', volumeName: name, accessModes: [mode] })
+
+  beforeEach(async () => {
+    const disk = { name: 'films', zone: ZONE, sizeGb: 10, type: 'pd-balanced', labels: {} }
+    await world.disks.create({ ...disk, description: '' })
+  })
+
+  it('and was there before is attached to several VMs, and taken off one by one', async () => {
+    await world.apply(shared('films', 'ReadOnlyMany'), wish('films', 'ReadOnlyMany'))
+    expect(world.claim('films')?.status?.phase).toBe('Bound')
+    const [one = '', two = ''] = await world.seeVms()
+    await world.apply(
+      aUser('reader-1', 'films', { node: one }),
+      aUser('reader-2', 'films', { node: two }),
+    )
+    expect(world.disks.all()[0]?.users.toSorted()).toEqual([one, two].toSorted())
+    expect(world.attachments().map(({ status }) => status?.attached)).toEqual([true, true])
+    expect(world.events.join()).not.toContain('Multi-Attach')
+    await world.gone('reader-1')
+    expect(world.disks.all()[0]?.users).toEqual([two])
+    await world.gone('reader-2')
+    await world.delete(keyOf('persistentvolumeclaims', 'default', 'films'))
+    // What was there before stays.
+    expect(world.disks.all()).toMatchObject([{ name: 'films', users: [] }])
+  })
+
+  it('is not written through another volume meanwhile', async () => {
+    const [one = '', two = ''] = await world.seeVms()
+    await world.apply(shared('films', 'ReadOnlyMany'), wish('films', 'ReadOnlyMany'))
+    await world.apply(aUser('reader', 'films', { node: one }))
+    await world.apply(shared('cut', 'ReadWriteOnce'), wish('cut', 'ReadWriteOnce'))
+    await world.apply(aUser('writer', 'cut', { node: two }))
+    expect(world.disks.all()[0]?.users).toEqual([one])
+    expect(world.events.join()).toContain(
+      'FailedAttachVolume: AttachVolume.Attach failed for volume "cut"',
+    )
+    await world.gone('reader')
+    expect(world.disks.all()[0]?.users).toEqual([two])
+  })
+})
+
 describe('a disk that one VM may write', () => {
   it('moves as soon as its VM is known to be off, and never before', async () => {
     const { node, other } = await running()

@@ -6,7 +6,13 @@ import type { PersistentVolume } from '#shared/api/persistent-volume.ts'
 import type { VolumeAttachment } from '#shared/api/volume-attachment.ts'
 import type { Disks } from '#shared/ports/disks.ts'
 import type { Log } from '#shared/ports/log.ts'
-import { attachmentsOf, diskOf } from '#shared/reconcile/volumes/relations.ts'
+import {
+  attachments,
+  diskOf,
+  isReadOnly,
+  volumeNamed,
+  type DiskRef,
+} from '#shared/reconcile/volumes/relations.ts'
 import { isReason } from '#shared/status.ts'
 import type { Reader } from '#shared/view/reader.ts'
 import type { ClusterFacts } from '../config.ts'
@@ -126,7 +132,7 @@ async function attach(
     zone: disk.zone,
     vm: spec.nodeName,
     deviceName: disk.name,
-    isReadOnly: volume.spec.csi?.readOnly ?? volume.spec.gcePersistentDisk?.readOnly ?? false,
+    isReadOnly: isReadOnly(volume),
   }
   try {
     return { is: 'attached', ...(await deps.disks.attach(wish)) }
@@ -147,13 +153,23 @@ async function freeOfStrays(
 ): Promise<boolean> {
   const disk = diskOf(volume)
   const users = (disk && (await disks.get(disk.name, disk.zone))?.users) ?? []
+  if (!disk) return false
   const known = new Set(
-    attachmentsOf(reader, volume.metadata.name).map(({ spec }) => spec.nodeName),
+    attachments(reader)
+      .filter(({ spec }) => mayBeOf(reader, spec.source.persistentVolumeName ?? '', disk))
+      .map(({ spec }) => spec.nodeName),
   )
   // Of a name that is no node of this cluster, the disk was attached by somebody else.
   const strays = users.filter((vm) => !known.has(vm) && reader.get(`nodes//${vm}`))
-  if (!disk || strays.length === 0) return false
+  if (strays.length === 0) return false
   log.warn('a disk is attached where nobody wants it', { disk: disk.name, strays })
   for (const vm of strays) await disks.detach(disk.name, disk.zone, vm)
   return true
+}
+
+/** Several volumes may stand for one disk; of one that is gone nobody knows which it was. */
+function mayBeOf(reader: Reader, volume: string, { name, zone }: DiskRef): boolean {
+  const found = volumeNamed(reader, volume)
+  const disk = found && diskOf(found)
+  return !found || (disk?.name === name && disk.zone === zone)
 }

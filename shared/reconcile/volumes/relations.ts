@@ -95,6 +95,13 @@ function zoneOf({ nodeAffinity }: PersistentVolumeSpec): string | undefined {
     .find(({ key }) => key === PD_ZONE_KEY || key === ZONE_LABEL)?.values?.[0]
 }
 
+/** Nobody may write to it: several VMs can have its disk. */
+export function isReadOnly({ spec }: { spec: PersistentVolumeSpec }): boolean {
+  const { accessModes = [], csi, gcePersistentDisk } = spec
+  const isOnlyRead = accessModes.length > 0 && accessModes.every((mode) => mode === 'ReadOnlyMany')
+  return isOnlyRead || (csi?.readOnly ?? gcePersistentDisk?.readOnly ?? false)
+}
+
 /** Only one VM at a time may have it, because it may be written there. */
 export function isExclusive({ spec }: PersistentVolume): boolean {
   return !spec.accessModes?.some((mode) => mode === 'ReadOnlyMany' || mode === 'ReadWriteMany')
