@@ -26,7 +26,7 @@ import { diskIntents, diskOutcomes, diskResultKeys } from './disks/results.ts'
 import { claimKeys } from './disks/wishes.ts'
 import { drive, type Memo } from './drive.ts'
 import { cloudKeys, intents } from './intents.ts'
-import { newEntryMemo } from './ingresses.ts'
+import { driveEntry, entryKeys, needsEntry, newEntryMemo, type EntryMemo } from './ingresses.ts'
 import { isSettled, results, type Observed } from './observed.ts'
 import { nodePools } from './wishes.ts'
 
@@ -50,20 +50,32 @@ export interface CloudDeps {
 export interface Cloud {
   /**
    * Brings what the cluster has on Google Cloud closer to what it wants, and asks to be woken while
-   * that is not done. Calls for one cluster run one after the other; those that come during a run
+   * that is not done. Passes over one cluster run one after the other; calls that come during one
    * share the one that follows. Rejects only when the store is away.
    */
   handle(cluster: string): Promise<void>
 }
 
-/** What one instance of the function knows of a cluster between calls. */
-interface Known {
-  memo: Memo
+/** Passes of one kind over a cluster: one at a time, those asked for meanwhile share the next. */
+interface Lane {
   /** Passes in a row after which something had failed, or was not done yet. */
   failures: number
   waits: number
   running?: Promise<void> | undefined
   next?: Promise<void> | undefined
+}
+
+/**
+ * What one instance of the function knows of a cluster between calls. Pods that leave wait for the HTTP balancer: it
+ * has passes of its own, which wait for nothing else.
+ */
+interface Known {
+  memo: Memo
+  entryMemo: EntryMemo
+  hasEntry: boolean
+  rest: Lane
+  entry: Lane
+  end: Lane
 }
 
 const CONFLICTS_MAX = 8
@@ -75,32 +87,49 @@ const WAIT_MAX_MS = 30_000
 
 export function createCloud(deps: CloudDeps): Cloud {
   const clusters = new Map<string, Known>()
-
-  function start(cluster: string, known: Known): Promise<void> {
-    known.running = pass(deps, cluster, known).finally(() => (known.running = undefined))
-    return known.running
-  }
-
   return {
-    handle(cluster) {
-      const known: Known = clusters.get(cluster) ?? {
-        memo: { granted: new Map(), entry: newEntryMemo() },
-        failures: 0,
-        waits: 0,
-      }
+    async handle(cluster) {
+      const known = clusters.get(cluster) ?? newKnown()
       clusters.set(cluster, known)
-      if (!known.running) return start(cluster, known)
-      known.next ??= known.running
-        .catch(() => undefined)
-        .then(() => {
-          known.next = undefined
-          return start(cluster, known)
-        })
-      return known.next
+      const rest = inLane(known.rest, () => pass(deps, cluster, known))
+      const entry = known.hasEntry ? handleEntry(deps, cluster, known) : undefined
+      await Promise.all([rest, entry])
+      const live = await deps.views.open(cluster)
+      if (isClusterLeaving(live.current)) {
+        await inLane(known.end, async () => void (await continueTeardown(deps, cluster)))
+      }
     },
   }
 }
 
+function newKnown(): Known {
+  const lane = (): Lane => ({ failures: 0, waits: 0 })
+  return {
+    memo: { granted: new Map() },
+    entryMemo: newEntryMemo(),
+    hasEntry: false,
+    rest: lane(),
+    entry: lane(),
+    end: lane(),
+  }
+}
+
+function inLane(lane: Lane, work: () => Promise<void>): Promise<void> {
+  const start = (): Promise<void> => {
+    lane.running = work().finally(() => (lane.running = undefined))
+    return lane.running
+  }
+  if (!lane.running) return start()
+  lane.next ??= lane.running
+    .catch(() => undefined)
+    .then(() => {
+      lane.next = undefined
+      return start()
+    })
+  return lane.next
+}
+
+/** Node pools, load balancers of Services, disks. */
 async function pass(deps: CloudDeps, cluster: string, known: Known): Promise<void> {
   const { views, config } = deps
   const live = await views.open(cluster)
@@ -111,20 +140,54 @@ async function pass(deps: CloudDeps, cluster: string, known: Known): Promise<voi
     { reconciler: diskIntents(facts, config.pubsubProject), keys: claimKeys },
   ])
   const reader = live.current
-  const observed = await drive(deps, reader, facts, known.memo)
-  let disks = await driveDisks(deps, reader, facts)
-  let hasLearnt = await commit(deps, live, [
-    { reconciler: results(observed, config), keys: cloudKeys },
-    outcomesOf(disks),
-  ])
-  // What was done makes room for more: a disk that was taken off can be deleted.
-  for (let round = 1; round < DISK_ROUNDS_MAX && hasProgress(disks); round++) {
-    disks = await driveDisks(deps, live.current, facts)
-    hasLearnt = (await commit(deps, live, [outcomesOf(disks)])) || hasLearnt
+  // The first Ingress of all: from now on each wake-up sees to it at once.
+  const isFirst = !known.hasEntry && needsEntry(reader, known.entryMemo)
+  known.hasEntry ||= isFirst
+  const entry = isFirst ? handleEntry(deps, cluster, known) : undefined
+  const rest = async (): Promise<void> => {
+    const observed = await drive(deps, reader, facts, known.memo)
+    let disks = await driveDisks(deps, reader, facts)
+    let hasLearnt = await commit(deps, live, [
+      { reconciler: results(observed, config), keys: cloudKeys },
+      outcomesOf(disks),
+    ])
+    // What was done makes room for more: a disk that was taken off can be deleted.
+    for (let round = 1; round < DISK_ROUNDS_MAX && hasProgress(disks); round++) {
+      disks = await driveDisks(deps, live.current, facts)
+      hasLearnt = (await commit(deps, live, [outcomesOf(disks)])) || hasLearnt
+    }
+    if (hasWritten || hasLearnt) await tellReconcile(deps, cluster)
+    await askForWakeUp(deps, live, known.rest, progressOf(live, observed, disks))
   }
-  if (hasWritten || hasLearnt) await tellReconcile(deps, cluster)
-  await askForWakeUp(deps, live, known, observed, disks)
-  if (isClusterLeaving(live.current)) await continueTeardown(deps, cluster)
+  await Promise.all([rest(), entry])
+}
+
+/** The HTTP balancer of the Ingresses. */
+function handleEntry(deps: CloudDeps, cluster: string, known: Known): Promise<void> {
+  const { views, config } = deps
+  return inLane(known.entry, async () => {
+    const live = await views.open(cluster)
+    const facts = await readClusterFacts(views, config, cluster)
+    const hasWritten = await commit(deps, live, [
+      { reconciler: intents(facts, () => ''), keys: entryKeys },
+    ])
+    const entry = await driveEntry(deps, live.current, facts, known.entryMemo)
+    const observed = { ...NOTHING_OBSERVED, entry }
+    const hasLearnt = await commit(deps, live, [
+      { reconciler: results(observed, config), keys: entryKeys },
+    ])
+    if (hasWritten || hasLearnt) await tellReconcile(deps, cluster)
+    known.hasEntry = needsEntry(live.current, known.entryMemo)
+    const hasFailed = entry !== undefined && ('error' in entry || 'endpointError' in entry)
+    await askForWakeUp(deps, live, known.entry, { hasFailed, isQuiet: true })
+  })
+}
+
+const NOTHING_OBSERVED: Observed = {
+  pools: new Map(),
+  balancers: new Map(),
+  entry: undefined,
+  instances: undefined,
 }
 
 interface Part {
@@ -190,19 +253,15 @@ async function tellReconcile({ bus, log }: CloudDeps, cluster: string): Promise<
   }
 }
 
-/** While something failed or is not done yet; ever later, so that a quota does not cost a fortune. */
-async function askForWakeUp(
-  { timers, clock, log }: CloudDeps,
-  live: LiveView,
-  known: Known,
-  observed: Observed,
-  disks: DiskResults,
-): Promise<void> {
+interface Progress {
+  hasFailed: boolean
+  /** Nothing is under way. */
+  isQuiet: boolean
+}
+
+function progressOf(live: LiveView, observed: Observed, disks: DiskResults): Progress {
   const all = [...observed.pools.values(), ...observed.balancers.values()]
-  const { entry } = observed
-  const isEntryBad = entry !== undefined && ('error' in entry || 'endpointError' in entry)
   const hasFailed =
-    isEntryBad ||
     observed.instances === undefined ||
     all.some((one) => 'error' in one) ||
     [...disks.values()].some(({ is }) => is === 'failed')
@@ -217,13 +276,22 @@ async function askForWakeUp(
   const isWell = [...(observed.instances?.values() ?? [])]
     .flat()
     .every(({ isHealthy }) => isHealthy !== false)
-  const isQuiet = isDone && isWell
-  known.failures = hasFailed ? known.failures + 1 : 0
-  known.waits = !hasFailed && !isQuiet ? known.waits + 1 : 0
+  return { hasFailed, isQuiet: isDone && isWell }
+}
+
+/** While something failed or is not done yet; ever later, so that a quota does not cost a fortune. */
+async function askForWakeUp(
+  { timers, clock, log }: CloudDeps,
+  live: LiveView,
+  lane: Lane,
+  { hasFailed, isQuiet }: Progress,
+): Promise<void> {
+  lane.failures = hasFailed ? lane.failures + 1 : 0
+  lane.waits = !hasFailed && !isQuiet ? lane.waits + 1 : 0
   if (!hasFailed && isQuiet) return
   const delay = hasFailed
-    ? Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** (known.failures - 1))
-    : Math.min(WAIT_MAX_MS, WAIT_MIN_MS * 2 ** (known.waits - 1))
+    ? Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** (lane.failures - 1))
+    : Math.min(WAIT_MAX_MS, WAIT_MIN_MS * 2 ** (lane.waits - 1))
   try {
     await timers.wake(live.cluster, clock.now() + delay, TOPICS.cloud)
   } catch (error) {

@@ -6,11 +6,9 @@ import type { NodePool, PoolInstance } from '#shared/api/node-pool.ts'
 import type { Service } from '#shared/api/service.ts'
 import type { Clock } from '#shared/ports/clock.ts'
 import type { Compute, Instance, LoadBalancerSpec } from '#shared/ports/compute.ts'
-import type { HttpBalancers } from '#shared/ports/http-balancers.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { Reader } from '#shared/view/reader.ts'
 import type { CloudConfig, ClusterFacts } from './config.ts'
-import { driveEntry, type EntryMemo } from './ingresses.ts'
 import { balancerName } from './names.ts'
 import { isSettled, type BalancerResult, type Observed, type PoolResult } from './observed.ts'
 import { instanceToRepair } from './repair.ts'
@@ -29,7 +27,6 @@ import {
 
 interface Deps {
   compute: Compute
-  httpBalancers: HttpBalancers
   clock: Clock
   log: Log
   config: CloudConfig
@@ -39,7 +36,6 @@ interface Deps {
 export interface Memo {
   /** By name of the group or load balancer: the wish as a text, its answer, and until when it counts. */
   granted: Map<string, { wish: string; until: number; result: PoolResult | BalancerResult }>
-  entry: EntryMemo
 }
 
 /** After this everything is asked for anew: somebody may have changed it by hand. */
@@ -53,8 +49,6 @@ export async function drive(
 ): Promise<Observed> {
   const pools = new Map<string, PoolResult>()
   const balancers = new Map<string, BalancerResult>()
-  // Beside the rest: pods that leave wait for it.
-  const driving = driveEntry(deps, reader, facts, memo.entry)
   const all = nodePools(reader)
   const staying = all.filter((pool) => !isLeaving(pool))
   await Promise.all(
@@ -74,7 +68,7 @@ export async function drive(
   }
   const instances = all.length > 0 ? await listInstances(deps, facts, all) : new Map()
   if (instances) await repair(deps, reader, staying, instances)
-  const observed = { pools, balancers, instances, entry: await driving }
+  const observed = { pools, balancers, instances, entry: undefined }
   forgetUnsettled(staying, observed, memo)
   return observed
 }

@@ -4,8 +4,14 @@ import type { Ingress } from '#shared/api/ingress.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import type { Pod } from '#shared/api/pod.ts'
 import { isEqual } from '#shared/equal.ts'
-import { holdsEntry, INGRESS_FINALIZER, isServed } from '#shared/ingress/classes.ts'
+import {
+  holdsEntry,
+  INGRESS_FINALIZER,
+  isServed,
+  servedIngresses,
+} from '#shared/ingress/classes.ts'
 import { DRAINED_ANNOTATION } from '#shared/ingress/draining.ts'
+import { unmark } from '#shared/ingress/mark.ts'
 import { keyOf, type Key } from '#shared/key.ts'
 import { withMeta } from '#shared/reconcile/draft.ts'
 import { IN_SYNC, type EventDraft, type Outcome } from '#shared/reconcile/outcome.ts'
@@ -106,6 +112,12 @@ function withoutAnnotations<T extends KubeObject>(object: T): T {
   const kept = Object.entries(annotations ?? {}).filter(([key]) => !own.has(key))
   if (kept.length === 0) return { ...object, metadata }
   return { ...object, metadata: { ...metadata, annotations: Object.fromEntries(kept) } }
+}
+
+/** The balancer is gone, and nobody has asked for another one meanwhile. */
+export function markOutcome(reader: Reader, result: EntryResult | undefined): Outcome {
+  const isGone = result !== undefined && 'isGone' in result
+  return isGone && servedIngresses(reader).length === 0 ? { writes: unmark(reader) } : IN_SYNC
 }
 
 /** A leaving pod that was detached: its agent may stop it when what is on its way has arrived. */

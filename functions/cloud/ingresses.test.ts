@@ -18,9 +18,11 @@ import type { KubeObject } from '#shared/api/meta.ts'
 import type { NodePool } from '#shared/api/node-pool.ts'
 import type { Pod } from '#shared/api/pod.ts'
 import { keyOf } from '#shared/key.ts'
+import type { Compute } from '#shared/ports/compute.ts'
 import type { Store } from '#shared/ports/store.ts'
 import { keyOfObject } from '#shared/reconcile/kinds.ts'
 import { StatusError } from '#shared/status.ts'
+import { eventually } from '#test/support/eventually.ts'
 import { aPod, aService, meta } from '#test/support/objects.ts'
 import { createLiveViews } from '../cluster/create-live-views.ts'
 import type { LiveViews } from '../cluster/live-view.ts'
@@ -40,11 +42,14 @@ let balancers: MemoryHttpBalancers
 let cloud: Cloud
 let wakes: number[]
 let commits = 0
+/** Compute Engine does not answer before this. */
+let hanging: Promise<void> | undefined
 
 beforeEach(() => {
   clock = createManualClock()
   store = createMemoryStore({ clock })
   balancers = createMemoryHttpBalancers()
+  hanging = undefined
   open()
 })
 
@@ -53,12 +58,19 @@ function open(): void {
   const log = createMemoryLog()
   views = createLiveViews({ store, clock, log })
   wakes = []
-  const compute = createMemoryCompute({ clock })
+  const memory = createMemoryCompute({ clock })
+  const compute: Compute = {
+    ...memory,
+    listInstances: async (labels) => {
+      await hanging
+      return memory.listInstances(labels)
+    },
+  }
   cloud = createCloud({
     store,
     views,
     compute,
-    disks: createMemoryDisks({ compute }),
+    disks: createMemoryDisks({ compute: memory }),
     httpBalancers: balancers,
     clock,
     log,
@@ -129,6 +141,16 @@ async function put(...objects: KubeObject[]): Promise<void> {
       writes: [{ key, object, expect: current?.metadata.resourceVersion ?? null }],
     })
   }
+}
+
+async function remove(key: string): Promise<void> {
+  const live = await views.open(CLUSTER)
+  const current = (await live.catchUp()).get(key)
+  await live.commit({
+    id: `test-${commits++}`,
+    cause: { actor: 'user:admin', verb: 'delete' },
+    writes: [{ key, object: null, expect: current?.metadata.resourceVersion ?? null }],
+  })
 }
 
 async function read<T extends KubeObject>(key: string): Promise<T> {
@@ -289,6 +311,71 @@ describe('an Ingress', () => {
     expect(after.metadata.annotations).toBeUndefined()
     expect(after.status).toEqual({ loadBalancer: {} })
   })
+})
+
+describe('an Ingress whose finalizer is taken away by hand', () => {
+  const NAMESPACE = keyOf('namespaces', '', 'kube-system')
+  const namespace: KubeObject = {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { ...meta('kube-system'), namespace: '' },
+  }
+  const marks = async () => (await read(NAMESPACE)).metadata.annotations
+
+  beforeEach(async () => {
+    await put(namespace, POOL, SERVICE, aSlice(['web-1']), anIngress())
+    await cloud.handle(CLUSTER)
+  })
+
+  test('gets it back', async () => {
+    const ingress = await read<Ingress>(KEY)
+    const { finalizers, ...metadata } = ingress.metadata
+    await put({ ...ingress, metadata })
+    await cloud.handle(CLUSTER)
+    expect((await read<Ingress>(KEY)).metadata.finalizers).toEqual(finalizers)
+  })
+
+  test('and that is deleted by it takes the balancer along, whoever hears of it', async () => {
+    expect(await marks()).toEqual({ 'wherry.dev/http-balancer': 'true' })
+    await remove(KEY)
+    open()
+    balancers.failWith(new StatusError('ServiceUnavailable', 'away'), 'remove')
+    await cloud.handle(CLUSTER)
+    expect(await balancers.list(ENTRY)).toHaveLength(1)
+    expect(await marks()).toBeDefined()
+    open()
+    balancers.failWith(undefined, 'remove')
+    await cloud.handle(CLUSTER)
+    expect(await balancers.list(ENTRY)).toEqual([])
+    expect(await marks()).toEqual({})
+    // From now on nobody asks.
+    const { length } = balancers.calls
+    await cloud.handle(CLUSTER)
+    expect(balancers.calls).toHaveLength(length)
+  })
+})
+
+test('a pod that leaves does not wait for a Compute Engine that hangs', async () => {
+  await put(POOL, SERVICE, aSlice(['web-1', 'web-2']), anIngress())
+  await cloud.handle(CLUSTER)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  hanging = promise
+  const first = cloud.handle(CLUSTER)
+  await put(
+    aPod('web-1', {
+      phase: 'Running',
+      ready: true,
+      meta: { deletionTimestamp: '2027-01-15T09:00:00Z', deletionGracePeriodSeconds: 30 },
+    }),
+    aSlice(['web-2'], ['web-1']),
+  )
+  const second = cloud.handle(CLUSTER)
+  await eventually(async () => {
+    const { annotations } = (await read<Pod>(POD_KEY)).metadata
+    expect(annotations).toHaveProperty('wherry.dev/drained')
+  })
+  resolve()
+  await Promise.all([first, second])
 })
 
 describe('a pod that leaves', () => {

@@ -2,9 +2,11 @@
 // detached, and what came of it is written back. One balancer for all Ingresses; the last one takes it along.
 
 import { INGRESSES, type Ingress } from '#shared/api/ingress.ts'
+import type { KubeObject } from '#shared/api/meta.ts'
 import type { Pod } from '#shared/api/pod.ts'
 import { holdsEntry, INGRESS_FINALIZER, isServed } from '#shared/ingress/classes.ts'
 import { undrained } from '#shared/ingress/draining.ts'
+import { isMarked, mark, MARKED } from '#shared/ingress/mark.ts'
 import { planIngresses, type IngressPlan } from '#shared/ingress/plan.ts'
 import { keyOf, type Key } from '#shared/key.ts'
 import type { Clock } from '#shared/ports/clock.ts'
@@ -62,15 +64,38 @@ export function entryIngresses(reader: Reader): readonly Ingress[] {
   )
 }
 
+/** There is, or may be, a balancer, or one is wanted. */
+export function needsEntry(reader: Reader, memo: EntryMemo): boolean {
+  return memo.exists || isMarked(reader) || entryIngresses(reader).length > 0
+}
+
+/** What a pass over the balancer looks at. */
+export function entryKeys(reader: Reader): Key[] {
+  const ofKind =
+    (resource: string) =>
+    ({ metadata }: KubeObject): Key =>
+      keyOf(resource, metadata.namespace, metadata.name)
+  return [
+    ...entryIngresses(reader).map(ofKind(INGRESSES)),
+    ...drainingPods(reader).map(ofKind('pods')),
+    ...(isMarked(reader) ? [MARKED] : []),
+  ]
+}
+
 /** Leaving pods that wait for the balancer to let them go. */
 export function drainingPods(reader: Reader): Pod[] {
   if (reader.list(INGRESSES).length === 0) return []
   return undrained(reader, reader.list('pods') as readonly Pod[])
 }
 
-/** The finalizer first: what is made for an Ingress must not outlive it. */
+/**
+ * The finalizer and the mark first: what is made for an Ingress must not outlive it, not even where somebody
+ * takes the finalizer away by hand.
+ */
 export function ingressIntent(reader: Reader, ingress: Ingress): Outcome {
-  if (!isServed(reader, ingress) || holdsEntry(ingress)) return IN_SYNC
+  if (!isServed(reader, ingress)) return IN_SYNC
+  const writes = mark(reader)
+  if (holdsEntry(ingress)) return { writes }
   const finalizers = [...(ingress.metadata.finalizers ?? []), INGRESS_FINALIZER]
   const object = withMeta(ingress, { finalizers })
   const event = {
@@ -80,7 +105,7 @@ export function ingressIntent(reader: Reader, ingress: Ingress): Outcome {
     message: 'Scheduled for sync',
     source: 'loadbalancer-controller',
   }
-  return { writes: [{ do: 'put', object }], events: [event] }
+  return { writes: [{ do: 'put', object }, ...writes], events: [event] }
 }
 
 /** Never rejects: what fails is in the answer. Undefined: there is nothing to do with HTTP balancers. */
@@ -97,7 +122,7 @@ export async function driveEntry(
   })
   if (!plan.spec) {
     const isHeld = (reader.list(INGRESSES) as readonly Ingress[]).some(holdsEntry)
-    return isHeld || memo.exists ? removeEntry(deps, entry, memo) : undefined
+    return isHeld || memo.exists || isMarked(reader) ? removeEntry(deps, entry, memo) : undefined
   }
   memo.exists = true
   try {

@@ -21,7 +21,7 @@ import {
 } from '#shared/reconcile/outcome.ts'
 import type { Reader } from '#shared/view/reader.ts'
 import type { ClusterFacts } from './config.ts'
-import { drainingPods, entryIngresses, ingressIntent } from './ingresses.ts'
+import { ingressIntent } from './ingresses.ts'
 import { groupName } from './names.ts'
 import {
   balancedServices,
@@ -34,17 +34,13 @@ import {
   wantsBalancer,
 } from './wishes.ts'
 
-/** The keys that the cloud function looks at. */
+/** The keys of node pools and load balancers. */
 export function cloudKeys(reader: Reader): Key[] {
   return [
     ...nodePools(reader).map(({ metadata }) => keyOf(NODE_POOLS, '', metadata.name)),
     ...balancedServices(reader).map(({ metadata }) =>
       keyOf('services', metadata.namespace, metadata.name),
     ),
-    ...entryIngresses(reader).map(({ metadata }) =>
-      keyOf(INGRESSES, metadata.namespace, metadata.name),
-    ),
-    ...drainingPods(reader).map(({ metadata }) => keyOf('pods', metadata.namespace, metadata.name)),
   ]
 }
 

@@ -22,7 +22,7 @@ import {
 } from '#shared/reconcile/outcome.ts'
 import type { CloudConfig } from './config.ts'
 import { finalized } from './finalized.ts'
-import { ingressOutcome, podOutcome } from './ingress-results.ts'
+import { ingressOutcome, markOutcome, podOutcome } from './ingress-results.ts'
 import type { EntryResult } from './ingresses.ts'
 import { isLeaving, NODE_POOLS, wantsBalancer } from './wishes.ts'
 
@@ -52,6 +52,8 @@ export function results(observed: Observed, { propagationSeconds }: CloudConfig)
           return poolOutcome(key, object as NodePool, observed)
         case INGRESSES:
           return ingressOutcome(reader, key, object as Ingress, observed.entry)
+        case 'namespaces':
+          return markOutcome(reader, observed.entry)
         case 'pods':
           return podOutcome(object as Pod, observed.entry, now, propagationSeconds)
         default:

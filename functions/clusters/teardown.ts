@@ -6,6 +6,7 @@ import { INGRESSES, type Ingress } from '#shared/api/ingress.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import { LOAD_BALANCER_FINALIZER } from '#shared/api/node-pool.ts'
 import { holdsEntry } from '#shared/ingress/classes.ts'
+import { isMarked } from '#shared/ingress/mark.ts'
 import { keyOf } from '#shared/key.ts'
 import { keyOfObject } from '#shared/reconcile/kinds.ts'
 import { ownDisks } from '#shared/reconcile/volumes/relations.ts'
@@ -47,7 +48,7 @@ export async function continueTeardown(deps: TeardownDeps, id: string): Promise<
   const live = await deps.views.open(id)
   const reader = await live.catchUp()
   const holding = cloudHolders(reader)
-  if (holding.length > 0) {
+  if (holding.length > 0 || isMarked(reader)) {
     await markLeaving(deps, live, holding)
     return false
   }
