@@ -33,9 +33,12 @@ export async function applyLoadBalancer(
   if (rule && !isRuleGood) await deleteRule(context, name, region)
   const address = await ensureAddress(context, spec)
   // Nobody finds the address before its door is open.
-  await ensureFirewall(context, spec, address)
-  await ensureHealthCheck(context, { name, region, spec: spec.healthCheck })
-  await ensureBackendService(context, spec)
+  await Promise.all([
+    ensureFirewall(context, spec, address),
+    ensureHealthCheck(context, { name, region, spec: spec.healthCheck }).then(() =>
+      ensureBackendService(context, spec),
+    ),
+  ])
   if (!isRuleGood) await insertRule(context, spec, address)
   return { name, region, address }
 }

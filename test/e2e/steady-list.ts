@@ -7,7 +7,7 @@ import { runFault } from '../faults.ts'
 import { eventually, startLocalWherry, type LocalWherry } from '../local-wherry.ts'
 
 /** Longer than a VM that really is lost keeps its pods: two failed probes, two looks, a question. */
-const HOLD_MS = 15_000
+const HOLD_MS = 12_000
 const CALM_MS = 120_000
 
 interface Pod {
