@@ -149,6 +149,21 @@ test('what cannot be taken away keeps the record of the cluster until it can', a
   await world.close()
 })
 
+test('an Ingress that was deleted by force leaves nothing either', async () => {
+  const world = await CloudWorld.open()
+  const id = await inUse(world, 'one')
+  const path = `/clusters/${id}/apis/networking.k8s.io/v1/namespaces/default/ingresses/web`
+  // Nobody has a chance to look in between.
+  await world.must('PATCH', path, { metadata: { finalizers: null } })
+  await world.must('DELETE', path)
+  expect(world.list(id, INGRESSES)).toEqual([])
+  expect(world.httpBalancers.specs()).toHaveLength(1)
+  await world.must('DELETE', `${BASE}/one`)
+  await world.until('its end', () => world.list(FLEET, CLUSTERS).length === 0, LIMIT_MS)
+  expect(await leftOn(world)).toEqual([])
+  await world.close()
+})
+
 test('another cluster keeps what it has', async () => {
   const world = await CloudWorld.open()
   await inUse(world, 'one')

@@ -26,6 +26,7 @@ import { isEqual } from '#shared/equal.ts'
 import { secretsOf } from '#shared/ingress/certificates.ts'
 import { holdsEntry } from '#shared/ingress/classes.ts'
 import { servicesBehind } from '#shared/ingress/draining.ts'
+import { isMarked } from '#shared/ingress/mark.ts'
 import { keyOf, splitKey } from '#shared/key.ts'
 import type { Key } from '#shared/key.ts'
 import { nodesOfNamespace, nodesOfPeer, nodesOfPolicy } from '#shared/network/policy-concerns.ts'
@@ -63,7 +64,8 @@ export function allConcerns(reader: Reader): Concerns {
     reader.list(VOLUMES).length > 0 ||
     reader.list('nodepools.container.wherry.dev').length > 0 ||
     services.some(({ spec }) => spec.type === 'LoadBalancer') ||
-    reader.list(INGRESSES).length > 0
+    reader.list(INGRESSES).length > 0 ||
+    isMarked(reader)
   const nodes = reader.list('nodes').length > 0 ? [EVERY_NODE] : []
   const deploys = reader.list(REPOSITORIES).length > 0
   return { nodes: new Set(nodes), cloud: needsCloud, deploys }
