@@ -15,6 +15,7 @@ import { NodeDisks } from './disks/node-disks.ts'
 import { createApiClient } from './node/api-client.ts'
 import { allocatableOf, capacityOf } from './node/capacity.ts'
 import { drain, shuttingDown } from './node/drain.ts'
+import { keptStateFile } from './node/kept-state.ts'
 import { createIdentity } from './node/metadata.ts'
 import type { Metadata, VmFacts } from './node/metadata.ts'
 import { makeNode } from './node/node-object.ts'
@@ -132,7 +133,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     isWaiting: () => pods.isWaitingForConfiguration(),
     log,
     signal,
-    file: join(options.stateDir, 'desired.json'),
+    file: keptStateFile(options.stateDir),
     instanceId: facts.id,
   })
   runtime.onProblem((reason, message) => reporter.tellEvent({ type: 'Warning', reason, message }))

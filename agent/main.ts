@@ -20,6 +20,7 @@ import { openAddressPool } from './network/address-pool.ts'
 import { createLoopback } from './network/loopback.ts'
 import { createKernelNetwork } from './network/kernel/kernel-network.ts'
 import { openVpcRoutes } from './network/vpc-routes.ts'
+import { keptStateFile, loadState } from './node/kept-state.ts'
 import { openMetadata } from './node/metadata.ts'
 import type { Metadata } from './node/metadata.ts'
 import { untilDone } from './node/retry.ts'
@@ -44,11 +45,12 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
   mkdirSync(stateDir, { recursive: true })
   const metadata = openMetadata(env['GCE_METADATA_HOST'] ?? 'metadata.google.internal')
   const booting = new AbortController()
+  const { signal } = booting
   const open = (): Promise<Runtime> => openRuntime(env, stateDir, metadata)
-  const runtime = await untilDone('opening the container runtime', open, log, booting.signal)
-  watchPower(() => runtime.cutPower())
-  const readFacts = () => metadata.facts()
-  const facts = await untilDone('reading the metadata', readFacts, log, booting.signal)
+  // Side by side: pods wait for names while an agent starts.
+  const opening = untilDone('opening the container runtime', open, log, signal)
+  void opening.then((opened) => watchPower(() => opened.cutPower()))
+  const facts = await untilDone('reading the metadata', () => metadata.facts(), log, signal)
   const pool = openAddressPool(facts.podRange, join(stateDir, 'addresses.json'))
   const now = (): number => Date.now()
   const network =
@@ -57,6 +59,7 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
           node: facts,
           api: apiAddress(facts.apiUrl),
           pool,
+          remembered: loadState(keptStateFile(stateDir), facts.id),
           stateDir,
           log,
           now,
@@ -66,6 +69,7 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
           pool,
           routes: openVpcRoutes(needed(env, 'WHERRY_VPC_URL'), facts.name),
         })
+  const runtime = await opening
   const agent = await startAgent({
     facts,
     metadata,

@@ -2,11 +2,9 @@
 // meanwhile, and then the network and the pods. What was read last is kept on disk, so that a machine
 // which starts while the control plane is away still runs its pods.
 
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
 import type { DesiredState } from '#shared/api/agent-wire.ts'
 import type { Log } from '#shared/ports/log.ts'
-import { isDesired } from './api-client.ts'
+import { keepState, loadState } from './kept-state.ts'
 import { pause, untilDone } from './retry.ts'
 
 export interface SyncOptions {
@@ -53,7 +51,8 @@ export class Sync {
     this.wake()
     await pause(OFFLINE_MS, this.#options.signal)
     if (this.#hasApplied || this.#options.signal.aborted) return
-    const kept = this.#load()
+    const { file, instanceId } = this.#options
+    const kept = loadState(file, instanceId)
     if (!kept) return
     this.#options.log.warn('the API is away: running what the disk remembers', {
       pods: kept.pods.length,
@@ -66,13 +65,13 @@ export class Sync {
   }
 
   async #run(): Promise<void> {
-    const { read, log, signal } = this.#options
+    const { read, file, instanceId, log, signal } = this.#options
     while (this.#isWanted && !signal.aborted) {
       this.#isWanted = false
       try {
         const desired = await untilDone('reading the desired state', read, log, signal)
         this.#hasApplied = true
-        this.#keep(desired)
+        keepState(file, instanceId, desired)
         await this.#apply(desired)
         this.#lookAgainLater()
       } catch (error) {
@@ -96,25 +95,5 @@ export class Sync {
     }
     this.#waitTimer = setTimeout(() => this.wake(), this.#waitMs)
     this.#waitMs = Math.min(this.#waitMs * 2, WAIT_MAX_MS)
-  }
-
-  #keep(desired: DesiredState): void {
-    const { file, instanceId } = this.#options
-    mkdirSync(dirname(file), { recursive: true })
-    // It holds Secrets: for the agent's own eyes.
-    writeFileSync(`${file}.new`, JSON.stringify({ instanceId, desired }), { mode: 0o600 })
-    renameSync(`${file}.new`, file)
-  }
-
-  #load(): DesiredState | undefined {
-    try {
-      const kept: { instanceId?: unknown; desired?: unknown } = JSON.parse(
-        readFileSync(this.#options.file, 'utf8'),
-      )
-      const isOurs = kept.instanceId === this.#options.instanceId
-      return isOurs && isDesired(kept.desired) ? kept.desired : undefined
-    } catch {
-      return undefined
-    }
   }
 }

@@ -7,8 +7,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { PubSub } from '@google-cloud/pubsub'
-import type { Message, Subscription } from '@google-cloud/pubsub'
+import type { Message, PubSub, Subscription } from '@google-cloud/pubsub'
 import { TOPICS } from '#shared/ports/bus.ts'
 import type { Log } from '#shared/ports/log.ts'
 import { pause, retryDelay } from './retry.ts'
@@ -34,7 +33,9 @@ const RETAIN_SECONDS = 600
 /** Listens until the signal aborts. */
 export async function listenForWakeUps(options: WakeUpOptions): Promise<void> {
   const { project, signal, log, onWake } = options
-  const pubsub = new PubSub({ projectId: project })
+  // Only now: its client takes time to load, and names are answered before.
+  const { PubSub: Client } = await import('@google-cloud/pubsub')
+  const pubsub = new Client({ projectId: project })
   void remove(pubsub, nameOfLastTime(options.file))
   const name = newName(options.node)
   writeFileSync(options.file, name)

@@ -63,6 +63,11 @@ export class ClusterNames {
     }
   }
 
+  /** Forgets all of them. */
+  clear(): void {
+    for (const names of [this.#services, this.#namespaces, this.#reverse]) names.clear()
+  }
+
   delete(namespace: string, name: string): void {
     const id = `${name}.${namespace}`
     const names = this.#services.get(id)

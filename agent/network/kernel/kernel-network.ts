@@ -18,6 +18,7 @@ import type { DnsServer } from '../dns/dns-server.ts'
 import { Forwarder } from '../dns/forwarder.ts'
 import type { Address, DnsSettings, Network, SandboxNetwork, WantedNetwork } from '../network.ts'
 import { dnsOf, hostDns } from '../resolv-conf.ts'
+import { serviceOf } from '../service-ports.ts'
 import { FragmentDraft } from './fragment-draft.ts'
 import { pickChain } from './base-table.ts'
 import { HealthCheckPorts } from './health-check-ports.ts'
@@ -36,6 +37,8 @@ export interface KernelNetworkOptions {
   /** Where the API answers, when that is an address: Service `kubernetes` in `default` leads there. */
   api?: { ip: string; port: number } | undefined
   pool: AddressPool
+  /** The Services that an earlier agent knew: their names are answered until it is known what there is. */
+  remembered?: Pick<WantedNetwork, 'services' | 'endpointSlices'> | undefined
   stateDir: string
   /** The file that names the VM's own resolvers. */
   resolvConf?: string
@@ -45,7 +48,7 @@ export interface KernelNetworkOptions {
 
 /** Opens it: the kernel is told to forward, and the cluster's DNS answers. */
 export async function createKernelNetwork(options: KernelNetworkOptions): Promise<Network> {
-  const { node, log, now, resolvConf } = options
+  const { node, log, now, remembered, resolvConf } = options
   writeFileSync('/proc/sys/net/ipv4/ip_forward', '1')
   // Held on the loopback device, as a dummy device would: pods are routed to it by their only route.
   await run('ip', ['addr', 'replace', `${DNS_SERVICE_IP}/32`, 'dev', 'lo'])
@@ -55,6 +58,14 @@ export async function createKernelNetwork(options: KernelNetworkOptions): Promis
     hostDns(resolvConf).nameservers.filter((server) => isIpv4(server) && server !== DNS_SERVICE_IP)
   const forwarder = new Forwarder({ servers, now })
   const { promise: known, resolve: onKnown } = Promise.withResolvers<void>()
+  if (remembered) {
+    const slicesOf = Map.groupBy(remembered.endpointSlices, serviceOf)
+    for (const service of remembered.services) {
+      const { namespace, name } = service.metadata
+      names.set(service, slicesOf.get(`${namespace}/${name}`) ?? [])
+    }
+    onKnown()
+  }
   const dns = await startDnsServer({ address: DNS_SERVICE_IP, names, forwarder, known, log })
   const writer = new RulesetWriter(
     {
@@ -83,6 +94,7 @@ class KernelNetwork implements Network {
   readonly hasPodAddresses = true
   readonly #options: KernelNetworkOptions
   readonly #dns: DnsServer
+  readonly #names: ClusterNames
   readonly #onKnown: () => void
   readonly #writer: RulesetWriter
   readonly #services: ServiceTable
@@ -96,6 +108,7 @@ class KernelNetwork implements Network {
   constructor(options: KernelNetworkOptions, { names, dns, onKnown, writer }: Parts) {
     this.#options = options
     this.#dns = dns
+    this.#names = names
     this.#onKnown = onKnown
     this.#writer = writer
     this.#health = new HealthCheckPorts(options.log)
@@ -155,6 +168,8 @@ class KernelNetwork implements Network {
   async apply(wanted: WantedNetwork): Promise<void> {
     if (!this.#hasApplied) await this.#forgetAllBut(wanted.pods)
     this.#setPolicies(wanted.networkPolicies)
+    // In one go: nobody sees it without names.
+    if (!this.#hasApplied) this.#names.clear()
     const cleanUp = this.#services.set(wanted.services, wanted.endpointSlices)
     this.#onKnown()
     this.#hasApplied = true
