@@ -85,7 +85,9 @@ export async function podLinks(): Promise<string[]> {
 
 /** True when the VM has the link, and the pod the address at its other end. */
 async function isConnected(name: string, pid: number, ip: string): Promise<boolean> {
-  if (!(await podLinks()).includes(name)) return false
+  // One that an earlier attempt has left half-made is not up.
+  const link = await run('ip', ['-j', 'link', 'show', 'dev', name, 'up']).catch(() => '')
+  if (!link.includes(`"ifname":"${name}"`)) return false
   const show = [...inside(pid), 'ip', '-j', 'addr', 'show', 'dev', 'eth0', 'up']
   const text = await run('nsenter', show).catch(() => '')
   return text.includes(`"local":"${ip}"`)

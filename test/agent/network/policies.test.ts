@@ -134,6 +134,17 @@ describe.skipIf(WHY_NOT && !process.env['CI'])(`policies (${WHY_NOT ?? 'in names
     expect(await a.dns('A', 'example.com', DNS_SERVICE_IP)).toEqual(['192.0.2.80'])
   })
 
+  test('names stay when the agent starts again, and go when it hears that they have', async () => {
+    const web = (): Promise<unknown> => a.dns('A', 'web.default.svc.cluster.local', DNS_SERVICE_IP)
+    one.kill()
+    await one.restart(true)
+    expect(await web()).toEqual([VIP])
+    await one.apply(wanted([], []))
+    expect(await web()).toBe('ENOTFOUND')
+    await have()
+    expect(await web()).toEqual([VIP])
+  })
+
   test('the node’s DNS is not for others', async () => {
     vpc.balance(DNS_SERVICE_IP, one)
     expect(await outside.isSilent(DNS_SERVICE_IP, 53)).toBe(true)

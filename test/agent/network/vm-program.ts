@@ -16,15 +16,18 @@ interface Facts {
   node: { name: string; ip: string; podRange: string }
   stateDir: string
   resolvConf: string
+  /** What an agent before this one has kept. */
+  remembered?: WantedNetwork
 }
 
-const { node, stateDir, resolvConf }: Facts = JSON.parse(process.argv[2] ?? '{}')
+const { node, stateDir, resolvConf, remembered }: Facts = JSON.parse(process.argv[2] ?? '{}')
 const say = (message: string, fields?: object): void => {
   console.error(`${node.name}: ${message}`, fields ?? '')
 }
 const network = await createKernelNetwork({
   node,
   pool: openAddressPool(node.podRange, join(stateDir, 'addresses.json')),
+  remembered,
   stateDir,
   resolvConf,
   log: { info: say, warn: say, error: say },

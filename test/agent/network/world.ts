@@ -183,6 +183,7 @@ export class Vm {
       node: { name: this.name, ip: this.ip, podRange: this.podRange },
       stateDir: this.#stateDir,
       resolvConf: this.#resolvConf,
+      remembered: this.#wanted,
     }
     return new Program('nsenter', [
       `--net=/proc/${this.holder}/ns/net`,
