@@ -11,7 +11,6 @@
 import { fstatSync, mkdirSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
 import { delimiter, join, resolve } from 'node:path'
-import { startAgent } from './agent.ts'
 import { createBlockDriver } from './disks/block-driver.ts'
 import type { DiskDriver } from './disks/driver.ts'
 import { createFolderDriver } from './disks/folder-driver.ts'
@@ -69,6 +68,8 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
           pool,
           routes: openVpcRoutes(needed(env, 'WHERRY_VPC_URL'), facts.name),
         })
+  // Only now: pods have names again before most of the agent's program is loaded.
+  const { startAgent } = await import('./agent.ts')
   const runtime = await opening
   const agent = await startAgent({
     facts,
