@@ -25,11 +25,11 @@ import {
   type Run,
 } from './failover/results.ts'
 import {
+  canHave,
   play,
   SCENARIOS,
   untilCalm,
   type Hands,
-  type Scenario,
   type ScenarioName,
 } from './failover/scenarios.ts'
 import type { Measure } from './measurement.ts'
@@ -140,11 +140,6 @@ const PROBED = {
       },
     },
   },
-}
-
-function canHave(name: ScenarioName, machines: Hands['machines']): boolean {
-  const scenario: Scenario | undefined = SCENARIOS.find((each) => each.name === name)
-  return scenario?.needs !== 'docker' || machines === 'docker'
 }
 
 async function runOnce(

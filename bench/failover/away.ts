@@ -11,7 +11,7 @@ import { eventually, type LocalWherry } from '#test/local-wherry.ts'
 import { watchCluster, isServing, type Cluster } from './cluster.ts'
 import { startLoad, type Load } from './load.ts'
 import { describeFailures, inFlightAt, type AwayRun } from './results.ts'
-import { FAULTS, isCalm, webPods, type Hands, type ScenarioName } from './scenarios.ts'
+import { canHave, FAULTS, isCalm, webPods, type Hands, type ScenarioName } from './scenarios.ts'
 
 export const AWAY_SCENARIOS = [
   'container-crash',
@@ -50,7 +50,8 @@ export async function faultsWhileAway(
   hands: Pick<Hands, 'fault'> & { probe: object },
   minutes: number,
 ): Promise<AwayRun[]> {
-  const made = await Promise.all(AWAY_SCENARIOS.map((name) => makeCluster(wherry, name, hands)))
+  const names = AWAY_SCENARIOS.filter((name) => canHave(name, wherry.ready.machines))
+  const made = await Promise.all(names.map((name) => makeCluster(wherry, name, hands)))
   const closed = (): void => made.forEach(({ cluster }) => cluster.close())
   const loads: Load[] = []
   try {

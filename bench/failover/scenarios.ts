@@ -83,6 +83,12 @@ const LOOK_MS = 50
 const MISSED_MS = 3000
 const AGENT_PORT = 10250
 
+/** True where such VMs can have it. */
+export function canHave(name: ScenarioName, machines: Hands['machines']): boolean {
+  const scenario: Scenario | undefined = SCENARIOS.find((each) => each.name === name)
+  return scenario?.needs !== 'docker' || machines === 'docker'
+}
+
 /** Causes it and sees it to its end. `turn` chooses the victim. */
 export function play(name: ScenarioName, hands: Hands, turn: number): Promise<Outcome> {
   if (name === 'container-crash') return containerCrash(hands, turn)
