@@ -98,6 +98,20 @@ function mushroomApp(current: () => LocalWherry): void {
     expect(pods['catalog-api']).toMatch(/^catalog-api-/)
   }, 100_000)
 
+  test('its Ingress leads to the frontend as well, at an address of its own', async () => {
+    await current().mustKubectl('apply -f examples/mushroom-app/ingress.yml')
+    const ip = await eventually('an address', () =>
+      k("get ingress mushroom -o jsonpath='{.status.loadBalancer.ingress[0].ip}'"),
+    )
+    const page = await eventually('the page', async () => {
+      const response = await fetch(current().urlOf(ip), { headers: { connection: 'close' } })
+      return response.ok && response.text()
+    })
+    expect(page).toContain(`<title>${TITLE}</title>`)
+    expect(url).not.toContain(ip)
+    await k('delete ingress mushroom')
+  }, 100_000)
+
   test('what stands in the ConfigMap and the Secret arrives', async () => {
     const page = await (await fetch(url)).text()
     expect(page).toContain(`<title>${TITLE}</title>`)
