@@ -33,6 +33,19 @@ export interface Question {
 /** A visitor waits this long. */
 export const PATIENCE_MS = 2000
 
+/**
+ * Each visitor has a port of its own. The kernel would soon give one again that somebody has left behind, and
+ * whoever comes from that port is taken for the one before by every connection tracking on the way: two
+ * visitors do not share an address and a port.
+ */
+const PORTS = { from: 10_000, to: 32_000 }
+let nextPort = PORTS.from + Math.floor(Math.random() * (PORTS.to - PORTS.from))
+
+function ownPort(): number {
+  nextPort = nextPort + 1 < PORTS.to ? nextPort + 1 : PORTS.from
+  return nextPort
+}
+
 export function startLoad(what: string | Question, perSecond: number): Load {
   const question = typeof what === 'string' ? { url: what } : what
   const records: RequestRecord[] = []
@@ -60,13 +73,29 @@ export function startLoad(what: string | Question, perSecond: number): Load {
 type Answer = Pick<RequestRecord, 'failure' | 'servedBy'>
 
 /** An answer is 200, to its end. */
-function ask({ url, method, headers, body, patienceMs }: Question): Promise<Answer> {
+async function ask(question: Question): Promise<Answer> {
+  for (;;) {
+    const answer = await askFrom(ownPort(), question)
+    // Somebody else on this machine has that port.
+    if (!answer.failure?.includes('EADDRINUSE')) return answer
+  }
+}
+
+function askFrom(
+  localPort: number,
+  { url, method, headers, body, patienceMs }: Question,
+): Promise<Answer> {
   return new Promise((resolve) => {
     const end = (answer: Answer): void => {
       clearTimeout(timer)
       resolve(answer)
     }
-    const options = { method, agent: false, headers: { ...headers, connection: 'close' } }
+    const options = {
+      method,
+      agent: false,
+      localPort,
+      headers: { ...headers, connection: 'close' },
+    }
     const call = request(url, options, (response) => {
       const { statusCode, headers } = response
       const servedBy = String(headers['x-served-by'] ?? '')
