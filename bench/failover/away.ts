@@ -51,7 +51,9 @@ export async function faultsWhileAway(
   minutes: number,
 ): Promise<AwayRun[]> {
   const names = AWAY_SCENARIOS.filter((name) => canHave(name, wherry.ready.machines))
-  const made = await Promise.all(names.map((name) => makeCluster(wherry, name, hands)))
+  const made: Awaited<ReturnType<typeof makeCluster>>[] = []
+  // One after the other: all of them play on one machine.
+  for (const name of names) made.push(await makeCluster(wherry, name, hands))
   const closed = (): void => made.forEach(({ cluster }) => cluster.close())
   const loads: Load[] = []
   try {
