@@ -15,6 +15,7 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   nsenter: 'util-linux',
   unshare: 'util-linux',
   setpriv: 'util-linux',
+  losetup: 'mount',
   sysctl: 'procps',
   'mkfs.ext4': 'e2fsprogs',
   busybox: 'busybox-static',
