@@ -33,11 +33,18 @@ function mushroomApp(current: () => LocalWherry): void {
 
   const k = (args: string): Promise<string> => current().mustKubectl(`-n mushroom ${args}`)
 
+  function addressOf(what: string): Promise<string> {
+    const path = "jsonpath='{.status.loadBalancer.ingress[0].ip}'"
+    return eventually(
+      `an address of ${what}`,
+      async () => (await k(`get ${what} -o ${path}`)) || undefined,
+      60_000,
+    )
+  }
+
   /** Where the frontend's Service can be reached from this machine: at its address, as a rule. */
   async function frontend(): Promise<string> {
-    const ip = await eventually('an address', () =>
-      k("get service frontend -o jsonpath='{.status.loadBalancer.ingress[0].ip}'"),
-    )
+    const ip = await addressOf('service frontend')
     return current().urlOf(ip)
   }
 
@@ -100,9 +107,7 @@ function mushroomApp(current: () => LocalWherry): void {
 
   test('its Ingress leads to the frontend as well, at an address of its own', async () => {
     await current().mustKubectl('apply -f examples/mushroom-app/ingress.yml')
-    const ip = await eventually('an address', () =>
-      k("get ingress mushroom -o jsonpath='{.status.loadBalancer.ingress[0].ip}'"),
-    )
+    const ip = await addressOf('ingress mushroom')
     const page = await eventually('the page', async () => {
       const response = await fetch(current().urlOf(ip), { headers: { connection: 'close' } })
       return response.ok && response.text()
@@ -316,8 +321,10 @@ function dockerOnly(current: () => LocalWherry): void {
     await current().mustKubectl(`apply -f ${MUSHROOM}`)
     for (const name of ['database', 'model-api', 'catalog-api', 'frontend'])
       await k(`rollout status deployment/${name} --timeout=120s`)
-    const ip = await eventually('an address', () =>
-      k("get service frontend -o jsonpath='{.status.loadBalancer.ingress[0].ip}'"),
+    const path = "jsonpath='{.status.loadBalancer.ingress[0].ip}'"
+    const ip = await eventually(
+      'an address',
+      async () => (await k(`get service frontend -o ${path}`)) || undefined,
     )
     const url = current().urlOf(ip)
     const kept = async (): Promise<number | undefined> => {
