@@ -35,7 +35,7 @@ import { createClusterEndpoints, type ClusterEndpoints } from './cluster-endpoin
 import { localAgents, localAuthentication, localProbes } from './control-plane.ts'
 import { startDeliveries } from './deliveries.ts'
 import type { FaultPod } from './faults.ts'
-import { createOutage, type Outage } from './outage.ts'
+import { createOutage, HOLD_MS, type Outage } from './outage.ts'
 import { createLocalGithub, type LocalGithub } from './github/local-github.ts'
 import { createIdentitySigner, type IdentitySigner } from './google/identity.ts'
 import type { Home } from './home.ts'
@@ -240,9 +240,12 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
             urlOfAddress: (address, port) => urlOf(cloud.compute.listeners(), address, port),
             agentEndpoint: (deployViews) => localAgents(deployViews, cloud.vpc),
           }),
+          HOLD_MS,
         ),
       }),
     )
+    // What waits for the end of an outage would keep its function from ending.
+    ends.add(() => void outage.end())
     await cloud.compute.start()
     await keep(keeper, ends)
     note('api, reconcile, cloud, deploys, signals, sweep')
@@ -335,7 +338,7 @@ function functionsOf(
   }: { endpoints: ClusterEndpoints; authority: Authority; outage: Outage },
 ): Pick<Parameters<typeof startDeliveries>[0], 'reconcile' | 'cloud' | 'signals' | 'sweep'> {
   return {
-    reconcile: outage.fn(composeReconcile(ports)),
+    reconcile: outage.fn(composeReconcile(ports), HOLD_MS),
     cloud: outage.fn(
       composeCloud(ports, {
         region: REGION,
@@ -346,8 +349,9 @@ function functionsOf(
         audience: AUDIENCE,
         pubsubProject: PROJECT,
       }),
+      HOLD_MS,
     ),
-    signals: outage.fn(composeSignals(ports)),
+    signals: outage.fn(composeSignals(ports), HOLD_MS),
     sweep: outage.fn(composeSweep(ports)),
   }
 }

@@ -27,6 +27,18 @@ test('its functions take no message, which comes again', async () => {
   expect(taken).toEqual(['again'])
 })
 
+test('a message waits for its return, but not for ever', async () => {
+  const outage = createOutage()
+  const taken: string[] = []
+  const take = async (message: string): Promise<void> => void taken.push(message)
+  outage.begin()
+  const waits = outage.fn(take, 60_000)('kept')
+  await expect(outage.fn(take, 1)('refused')).rejects.toThrow('away on purpose')
+  outage.end()
+  await waits
+  expect(taken).toEqual(['kept'])
+})
+
 test('a stream is refused as well', async () => {
   const outage = createOutage()
   const seen: unknown[] = []

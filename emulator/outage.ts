@@ -11,16 +11,35 @@ export interface Outage {
   /** The same app, that answers only while there is no outage. */
   app(app: App): App
   upgrade(listener: UpgradeListener): UpgradeListener
-  /** The same function, that fails during an outage. */
+  /** The same function, that fails during an outage: at once, or if it is not over after `holdMs`. */
   fn<Args extends unknown[]>(
     run: (...args: Args) => Promise<void>,
+    holdMs?: number,
   ): (...args: Args) => Promise<void>
 }
+
+/**
+ * So long a message is kept waiting: less than its ack deadline. After each refusal the Pub/Sub emulator waits
+ * twice as long, without the limit of the subscription's retry policy (10 s) that Pub/Sub keeps to.
+ */
+export const HOLD_MS = 100_000
 
 const MESSAGE = 'the control plane is away on purpose (npm run fault -- heal brings it back)'
 
 export function createOutage(): Outage {
   let isAway = false
+  const waiting = new Set<() => void>()
+  const untilBack = (ms: number): Promise<void> =>
+    new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer)
+        waiting.delete(end)
+        resolve()
+      }
+      const timer = setTimeout(end, ms)
+      timer.unref()
+      waiting.add(end)
+    })
   return {
     begin() {
       isAway = true
@@ -29,6 +48,7 @@ export function createOutage(): Outage {
     end() {
       if (!isAway) return undefined
       isAway = false
+      for (const go of waiting) go()
       return 'the control plane is back'
     },
     app: (app) => ({
@@ -53,8 +73,9 @@ export function createOutage(): Outage {
       else socket.end('HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n')
     },
     fn:
-      (run) =>
+      (run, holdMs = 0) =>
       async (...args) => {
+        if (isAway && holdMs > 0) await untilBack(holdMs)
         if (isAway) throw new Error(MESSAGE)
         await run(...args)
       },
