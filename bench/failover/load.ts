@@ -110,7 +110,8 @@ function askFrom(
       end({ failure: 'no answer' })
       call.destroy()
     }, patienceMs ?? PATIENCE_MS)
-    call.on('error', (error) => end({ failure: error.message }))
+    // Without the port of our own, which Node adds.
+    call.on('error', (error) => end({ failure: error.message.replace(/ - Local .*$/, '') }))
     call.end(body)
   })
 }

@@ -39,6 +39,8 @@ class Follower implements LogFollower {
   readonly #following: Promise<void>
   #source: Readable | undefined
   #isOver = false
+  /** Nothing is told any more, whatever still comes. */
+  #isClosed = false
 
   constructor(
     container: Docker.Container,
@@ -55,19 +57,30 @@ class Follower implements LogFollower {
 
   async finish(): Promise<void> {
     this.#isOver = true
-    const late = setTimeout(() => this.#source?.destroy(), END_MS)
-    await this.#following
-    clearTimeout(late)
+    await this.#within(this.#following)
     // Whatever made the following end: this is the rest.
     try {
-      await this.#read()
+      await this.#within(this.#read())
     } catch {
       // The container has gone, or the engine: what was told is all there is.
     }
+    this.#isClosed = true
+  }
+
+  /** An engine that was started anew does not end the log of a container that ended with the one before. */
+  async #within(reading: Promise<void>): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(() => {
+      this.#source?.destroy()
+      resolve()
+    }, END_MS)
+    reading.catch(() => undefined)
+    await Promise.race([reading, late]).finally(() => clearTimeout(timer))
   }
 
   stop(): void {
     this.#isOver = true
+    this.#isClosed = true
     this.#source?.destroy()
   }
 
@@ -94,6 +107,10 @@ class Follower implements LogFollower {
       since,
     })
     this.#source = source as Readable
+    if (this.#isClosed) {
+      this.#source.destroy()
+      return
+    }
     await this.#tell(messagesOf(this.#source, this.#hasTty))
   }
 
