@@ -13,6 +13,7 @@ import { anEndpoint, aService, aSlice, wanted } from '#test/agent/network/object
 import { eventually, Peer, Vpc, whyNot } from '#test/agent/network/world.ts'
 import type { RulesResult } from './dataplane/rules-program.ts'
 import type { Measurement } from './measurement.ts'
+import { median } from './support/median.ts'
 
 const VIP = '34.118.224.50'
 const HTTP_PORT = 8082
@@ -163,13 +164,6 @@ function runRules(services: number, changes: number): Promise<RulesResult> {
     child.once('message', (message) => resolve(message as RulesResult))
     child.once('exit', (code) => reject(new Error(`the measurement ended with ${code}`)))
   })
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  const [low = 0, high = 0] = [sorted[Math.ceil(sorted.length / 2) - 1], sorted[middle]]
-  return (low + high) / 2
 }
 
 function numberOf(args: readonly string[], name: string, otherwise: number): number {

@@ -7,6 +7,7 @@ import type { FaultName } from '#emulator/fault-kinds.ts'
 import type { Pod } from '#shared/api/pod.ts'
 import type { LocalWherry } from '#test/local-wherry.ts'
 import type { Measurement } from '../measurement.ts'
+import { median } from '../support/median.ts'
 import { isServing, watchCluster, type Cluster } from './cluster.ts'
 
 /**
@@ -70,13 +71,11 @@ export async function killUnderWrites(hands: Hands, count: number): Promise<Disk
 
 /** As others look for it. */
 export function diskMeasurements({ kills, acknowledged, lost }: DiskRuns): Measurement[] {
-  const sorted = kills.map(({ moved }) => moved).toSorted((a, b) => a - b)
-  const middle = sorted.length / 2
-  const median = ((sorted[Math.ceil(middle) - 1] ?? 0) + (sorted[Math.floor(middle)] ?? 0)) / 2
+  const moved = kills.map((kill) => kill.moved)
   const note = `${kills.length} kills in a row under writes; Kubernetes' defaults: ${KUBERNETES_DISK_SECONDS} s`
   return [
-    { name: 'disk.moved.median', unit: 's', value: median, note },
-    { name: 'disk.moved.worst', unit: 's', value: sorted.at(-1) ?? 0, note },
+    { name: 'disk.moved.median', unit: 's', value: median(moved), note },
+    { name: 'disk.moved.worst', unit: 's', value: Math.max(...moved), note },
     { name: 'disk.acknowledged', unit: 'writes', value: acknowledged },
     { name: 'disk.lost', unit: 'writes', value: lost },
   ]

@@ -1,6 +1,7 @@
 // docs/failover.md, written by the benchmark from its own runs. Edit here, never there.
 
-import { KUBERNETES, medianOf, summary, valuesOf, type AwayRun, type Run } from './results.ts'
+import { median } from '../support/median.ts'
+import { KUBERNETES, summary, valuesOf, type AwayRun, type Run } from './results.ts'
 import { PATIENCE_MS } from './load.ts'
 import { SCENARIOS } from './scenarios.ts'
 
@@ -93,15 +94,15 @@ function awaySection(runs: readonly AwayRun[]): string {
   const rows = SCENARIOS.flatMap(({ name, title }) => {
     const ours = runs.filter(({ scenario }) => scenario === name)
     if (ours.length === 0) return []
-    const median = (key: 'outOfRotation' | 'lost' | 'replaced' | 'requests'): number =>
-      medianOf(ours.map((run) => run[key]).sort((left, right) => left - right))
-    const share = `${Math.round(median('lost'))} of ${Math.round(median('requests'))}`
+    const middle = (key: 'outOfRotation' | 'lost' | 'replaced' | 'requests'): number =>
+      median(ours.map((run) => run[key]))
+    const share = `${Math.round(middle('lost'))} of ${Math.round(middle('requests'))}`
     return [
       [
         title,
-        `${median('outOfRotation').toFixed(1)} s`,
+        `${middle('outOfRotation').toFixed(1)} s`,
         share,
-        `${median('replaced').toFixed(1)} s`,
+        `${middle('replaced').toFixed(1)} s`,
       ],
     ]
   })

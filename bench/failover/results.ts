@@ -2,6 +2,7 @@
 // Kubernetes takes for the same.
 
 import type { Measurement } from '../measurement.ts'
+import { median } from '../support/median.ts'
 import type { RequestRecord } from './load.ts'
 import { SCENARIOS, type Outcome, type ScenarioName } from './scenarios.ts'
 
@@ -124,7 +125,7 @@ export function summary(
   const values = valuesOf(runs, scenario, column)
   const worst = values.at(-1)
   if (worst === undefined) return undefined
-  return { median: medianOf(values), worst, runs: values.length }
+  return { median: median(values), worst, runs: values.length }
 }
 
 /** In ascending order. */
@@ -165,19 +166,12 @@ export function awayMeasurements(runs: readonly AwayRun[]): Measurement[] {
     const ours = runs.filter(({ scenario }) => scenario === name)
     if (ours.length === 0) return []
     return Object.entries(columns).map(([column, key]): Measurement => {
-      const values = ours.map((run) => run[key]).sort((left, right) => left - right)
+      const values = ours.map((run) => run[key])
       const unit = key === 'lost' ? 'requests' : 's'
       const note = key === 'replaced' ? 'after its return' : `${ours[0]?.minutes} minutes away`
-      return { name: `${name}.away.${column}.median`, unit, value: medianOf(values), note }
+      return { name: `${name}.away.${column}.median`, unit, value: median(values), note }
     })
   })
-}
-
-/** Of values in ascending order. */
-export function medianOf(values: readonly number[]): number {
-  const low = values[Math.floor((values.length - 1) / 2)] ?? 0
-  const high = values[Math.ceil((values.length - 1) / 2)] ?? 0
-  return (low + high) / 2
 }
 
 function noteOf(column: Column, runs: number, isCompared: boolean): string {

@@ -115,17 +115,9 @@ async function programDeath(
   const ip = addresses.find(({ type }) => type === 'InternalIP')?.address
   const causedAt = Date.now()
   let noticedAt: number | undefined
-  const watching = new AbortController()
-  const noticed = cluster.when(`${victim} is not ready`, () => {
-    return watching.signal.aborted || !isNodeReady(node())
-  })
-  const remember = async (): Promise<void> => {
-    const at = await noticed
-    if (!watching.signal.aborted) noticedAt = at
-  }
-  void remember()
   await hands.fault(how, victim)
   const isWell = async (): Promise<boolean> => {
+    if (!isNodeReady(node())) noticedAt ??= Date.now()
     try {
       const answer = await fetch(`http://${ip}:${AGENT_PORT}/healthz`, {
         signal: AbortSignal.timeout(PATIENCE_MS),
@@ -140,7 +132,6 @@ async function programDeath(
   while (!(await isWell())) await sleep(LOOK_MS)
   const wellAt = Date.now()
   const readyAt = await cluster.when('all is as before', () => isCalm(cluster))
-  watching.abort()
   return { causedAt, detectedAt: noticedAt, readyAt: Math.max(wellAt, readyAt), replacements: [] }
 }
 
