@@ -33,6 +33,7 @@ import {
   type ScenarioName,
 } from './failover/scenarios.ts'
 import type { Measure } from './measurement.ts'
+import { wantedMachines } from './support/machines.ts'
 
 const PER_SECOND = 50
 const RUNS = 3
@@ -73,7 +74,7 @@ async function runAll(options: Options): Promise<Recorded> {
   const keep = (kind: keyof Recorded, run: Run | AwayRun | DiskRuns): void => {
     if (record) appendFileSync(record, `${JSON.stringify({ kind, run })}\n`)
   }
-  const wherry = await startLocalWherry({ deadlineMs: START_MS })
+  const wherry = await startLocalWherry({ env: await wantedMachines(), deadlineMs: START_MS })
   try {
     const fault = faultsOf(wherry)
     if (kills > 0) {

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { ask, startHttpLoad, type HttpLoad, type HttpLoadTarget } from '#test/http-load.ts'
 import { eventually, startLocalWherry, type LocalWherry } from '#test/local-wherry.ts'
 import type { Measure, Measurement } from './measurement.ts'
+import { wantedMachines } from './support/machines.ts'
 
 const REQUESTS = 100_000
 const VISITORS = 32
@@ -21,7 +22,7 @@ export const measure: Measure = async (args) => {
     options: { requests: { type: 'string' }, only: { type: 'string' } },
   })
   const only = values.only?.split(',') ?? PARTS
-  const wherry = await startLocalWherry({ deadlineMs: 240_000 })
+  const wherry = await startLocalWherry({ env: await wantedMachines(), deadlineMs: 240_000 })
   try {
     const entry = await deploy(wherry)
     return [

@@ -4,7 +4,6 @@
 // WHERRY_MACHINES=process or docker says which VMs; else the best that the machine can have.
 
 import { parseArgs } from 'node:util'
-import { missingForNetns } from '#emulator/compute/netns/offer.ts'
 import { startLocalWherry, type LocalWherry } from '#test/local-wherry.ts'
 import { watchCluster } from './failover/cluster.ts'
 import type { Measure, Measurement } from './measurement.ts'
@@ -14,6 +13,7 @@ import type { Start } from './start/deployment.ts'
 import { startProber } from './start/prober.ts'
 import { startSection } from './start/section.ts'
 import { localVms } from './support/local-vms.ts'
+import { wantedMachines } from './support/machines.ts'
 import { median } from './support/median.ts'
 import { writePerformance } from './support/performance-page.ts'
 
@@ -28,9 +28,8 @@ interface Round {
 
 export const measure: Measure = async (args) => {
   const { runs, replicas, markdown } = readOptions(args)
-  const machines = process.env['WHERRY_MACHINES'] ?? (await bestMachines())
   const wherry = await startLocalWherry({
-    env: { WHERRY_MACHINES: machines },
+    env: await wantedMachines(),
     deadlineMs: 240_000,
   })
   try {
@@ -124,10 +123,6 @@ function tell(run: number, { replicas, cluster, byHand }: Round, { name }: ByHan
     `run ${run + 1}  ${replicas} replicas: serving ${shown(serving)} (applied ${shown(applied)}, bound ` +
       `${shown(bound)}, ready ${shown(ready)}), ${name} ${shown(byHand)}\n`,
   )
-}
-
-async function bestMachines(): Promise<'docker' | 'process'> {
-  return (await missingForNetns(process.env['PATH'] ?? '')).length === 0 ? 'docker' : 'process'
 }
 
 function readOptions(args: readonly string[]): {

@@ -1,6 +1,7 @@
 // `npm test [-- names and options]`: sets itself up, then runs vitest. Without names it runs everything
-// in two parts: what is small side by side, and then whole systems, one at a time, because two of them
-// on one small machine measure each other. A file that failed there is run once more by itself: what
+// in three parts: what is small side by side; whole systems that are only talked to, two at a time; and
+// then those that are broken or timed, one at a time, because two of them on one small machine measure
+// each other. A file that failed there is run once more by itself: what
 // then passes is named, since it is not as sturdy as it should be, and does not fail the run.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -8,8 +9,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ROOT, main, prepare, runOn } from '../infra/setup.mjs'
 
-/** Folders of tests that start whole systems. */
-const WHOLE = ['test/e2e']
+/** The folder of tests that start whole systems. */
+const WHOLE = 'test/e2e'
+/** Those of them to which it does not matter how fast the machine is. Any other one runs alone. */
+const PATIENT = [
+  'bare-machine',
+  'deployed',
+  'deploys',
+  'gcloud',
+  'kubectl-api',
+  'kubectl-storage',
+  'lecture',
+  'page',
+  'streams',
+].map((name) => `${WHOLE}/${name}.test.ts`)
 /** More than these failing at once is no matter of a busy machine. */
 const AGAIN_MAX = 5
 
@@ -46,8 +59,9 @@ async function runAll(dir, run) {
     return counts ?? { passed: 0, failed: code === 0 ? 0 : 1, skipped: 0, files: [] }
   }
   const parts = [
-    WHOLE.flatMap((folder) => ['--exclude', `${folder}/**`]),
-    [...WHOLE, '--maxWorkers=1'],
+    ['--exclude', `${WHOLE}/**`],
+    [...PATIENT, '--maxWorkers=2'],
+    [WHOLE, ...PATIENT.flatMap((file) => ['--exclude', file]), '--maxWorkers=1'],
   ]
   for (const args of parts) {
     if (interrupted) break

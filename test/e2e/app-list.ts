@@ -126,39 +126,47 @@ function mushroomApp(current: () => LocalWherry): void {
     expect(await k('exec deployment/model-api -- printenv CONFIDENCE')).toBe(`${CONFIDENCE}\n`)
   })
 
-  test.each(['model-api', 'frontend'])(
-    'a pod of %s that stops being ready gets no requests',
-    async (app) => {
-      // It goes on serving: only its readiness says that it should not be asked.
-      const flag = `/tmp/wherry-${randomUUID()}`
-      const probe = { command: ['sh', '-c', `test ! -e ${flag}-$HOSTNAME`] }
-      const container = {
-        name: app,
-        readinessProbe: { httpGet: null, exec: probe, periodSeconds: 1, timeoutSeconds: 10 },
-      }
-      const patch = { spec: { template: { spec: { containers: [container] } } } }
-      await k(`patch deployment ${app} -p '${JSON.stringify(patch)}'`)
-      await k(`rollout status deployment/${app} --timeout=60s`)
-      const [first = '', second = ''] = await eventually('two pods', async () => {
-        const pods = await readyPods(app)
-        return pods.length === 2 && pods
-      })
-      const seen = new Set<string>()
-      await eventually('both answer', async () => {
-        seen.add((await classify()).pods[app] ?? '')
-        return seen.has(first) && seen.has(second)
-      })
-      await k(`exec ${first} -- touch ${flag}-${first}`)
-      await answersFrom(app, (pod) => pod === second)
-      expect(await readyPods(app)).toEqual([second])
-      const later = new Set<string>()
-      for (let asked = 0; asked < 60; asked++) later.add((await classify()).pods[app] ?? '')
-      expect([...later]).toEqual([second])
-      await k(`exec ${first} -- rm ${flag}-${first}`)
-      await eventually('it answers again', async () => (await classify()).pods[app] === first)
-    },
-    100_000,
-  )
+  test('pods of model-api and frontend that stop being ready get no requests', async () => {
+    // Side by side: most of it is waiting.
+    const flags = await Promise.all(['model-api', 'frontend'].map(readyByFlag))
+    await Promise.all(flags.map(stopsBeingReady))
+  }, 150_000)
+
+  /** Only its readiness will say that a pod should not be asked: it goes on serving. */
+  async function readyByFlag(app: string): Promise<{ app: string; flag: string }> {
+    const flag = `/tmp/wherry-${randomUUID()}`
+    const probe = { command: ['sh', '-c', `test ! -e ${flag}-$HOSTNAME`] }
+    const container = {
+      name: app,
+      readinessProbe: { httpGet: null, exec: probe, periodSeconds: 1, timeoutSeconds: 10 },
+    }
+    const patch = { spec: { template: { spec: { containers: [container] } } } }
+    await k(`patch deployment ${app} -p '${JSON.stringify(patch)}'`)
+    await k(`rollout status deployment/${app} --timeout=60s`)
+    return { app, flag }
+  }
+
+  async function stopsBeingReady({ app, flag }: { app: string; flag: string }): Promise<void> {
+    const [first = '', second = ''] = await eventually(`two pods of ${app}`, async () => {
+      const pods = await readyPods(app)
+      return pods.length === 2 && pods
+    })
+    const seen = new Set<string>()
+    await eventually(`both pods of ${app} answer`, async () => {
+      seen.add((await classify()).pods[app] ?? '')
+      return seen.has(first) && seen.has(second)
+    })
+    await k(`exec ${first} -- touch ${flag}-${first}`)
+    await answersFrom(app, (pod) => pod === second)
+    expect(await readyPods(app)).toEqual([second])
+    const later = new Set<string>()
+    for (let asked = 0; asked < 60; asked++) later.add((await classify()).pods[app] ?? '')
+    expect([...later]).toEqual([second])
+    await k(`exec ${first} -- rm ${flag}-${first}`)
+    await eventually(`${app} answers from it again`, async () => {
+      return (await classify()).pods[app] === first
+    })
+  }
 }
 
 function dockerOnly(current: () => LocalWherry): void {

@@ -71,7 +71,7 @@ describe.skipIf(!HAS_GCLOUD)('with the real gcloud', () => {
   afterAll(async () => {
     await wherry?.dispose()
     rmSync(home, { recursive: true, force: true })
-  }, 60_000)
+  }, 150_000)
 
   test('gcloud container clusters create test-cluster --num-nodes 2 --zone us-east1-c', async () => {
     const { stdout, stderr } = await must(
@@ -86,7 +86,7 @@ describe.skipIf(!HAS_GCLOUD)('with the real gcloud', () => {
     expect(row).toMatch(
       /^test-cluster\s+us-east1-c\s+1\.33\S+\s+127\.0\.0\.1:\d+\s+e2-medium\s+1\.33\S+\s+2\s+RUNNING$/,
     )
-  }, 130_000)
+  }, 150_000)
 
   test('kubectl, as the tutorial goes on', async () => {
     expect((await must('kubectl version')).stdout).toMatch(/Server Version: v1\.33/)
@@ -99,7 +99,7 @@ describe.skipIf(!HAS_GCLOUD)('with the real gcloud', () => {
     expect((await must('kubectl get pods')).stderr).toContain(
       'No resources found in default namespace.',
     )
-  }, 60_000)
+  }, 150_000)
 
   test('kubectl apply, get services, and the page answers', async () => {
     const applied = await must('kubectl apply -f examples/tic-tac-toe/deploy-k8s-tic-tac-toe.yml')
@@ -113,7 +113,7 @@ describe.skipIf(!HAS_GCLOUD)('with the real gcloud', () => {
     expect(rules.stdout).toContain(address)
     const [pod = ''] = (await must('kubectl get pods -o name')).stdout.trim().split('\n')
     expect((await must(`kubectl exec ${pod} -- node -p 1+1`)).stdout).toBe('2\n')
-  }, 90_000)
+  }, 150_000)
 
   test('what gcloud shows of it', async () => {
     expect((await must('gcloud container clusters list')).stdout).toContain('test-cluster')
@@ -129,7 +129,7 @@ describe.skipIf(!HAS_GCLOUD)('with the real gcloud', () => {
     expect((await must('gcloud container operations list')).stdout).toMatch(
       /CREATE_CLUSTER\s+us-east1-c\s+test-cluster/,
     )
-  }, 60_000)
+  }, 150_000)
 
   test('resize up, to none, and back', async () => {
     for (const count of [3, 0, 1]) {
@@ -203,7 +203,7 @@ describe.skipIf(!HAS_GCLOUD)('with the real gcloud', () => {
       { CLOUDSDK_AUTH_ACCESS_TOKEN: 'wrong' },
     )
     expect(intruder.stderr).toContain('You must be logged in to the server')
-  }, 90_000)
+  }, 150_000)
 
   test('gcloud container clusters delete: nothing is left', async () => {
     const { stderr } = await must(
