@@ -20,7 +20,7 @@ import type { DeploysDeps } from './deploys/deps.ts'
 import { createLastLines } from './deploys/last-lines.ts'
 import { createReconcile } from './reconcile/reconcile.ts'
 import { createSignals } from './signals/signals.ts'
-import { createSweep } from './sweep/sweep.ts'
+import { createSweep, type SweepDeps } from './sweep/sweep.ts'
 
 export interface Ports {
   store: Store
@@ -33,7 +33,7 @@ export interface Ports {
   log: Log
 }
 
-/** Compute Engine is the cloud function's alone. */
+/** Compute Engine is the cloud function's alone; the sweep looks at it. */
 export type CloudPorts = 'compute' | 'disks' | 'httpBalancers'
 
 /** What every function needs. */
@@ -94,7 +94,9 @@ export function composeSignals(ports: Basics): OnMessage {
 }
 
 /** Called once a minute by Cloud Scheduler. */
-export function composeSweep(ports: Omit<Ports, CloudPorts>): () => Promise<void> {
+export function composeSweep(
+  ports: Omit<Ports, CloudPorts> & Pick<SweepDeps, 'compute'>,
+): () => Promise<void> {
   const sweep = createSweep({ ...ports, views: createLiveViews(ports) })
   return () => sweep.run()
 }

@@ -198,7 +198,10 @@ function openSignals(): PushFunction {
 
 function openSweep(): PushFunction {
   const env = readEnvironment(process.env, [...PUSHED, ...WITH_TIMERS])
-  const ports = { ...openBasics('sweep', env), ...openTimers(env) }
+  const basics = openBasics('sweep', env)
+  const { WHERRY_PROJECT: project, WHERRY_REGION: region } = env
+  const compute = createGoogleCompute({ project, region, clock: basics.clock })
+  const ports = { ...basics, ...openTimers(env), compute }
   const run = composeSweep(ports)
   return createPushFunction({ log: ports.log, verify: verifier(env), handle: () => run() })
 }

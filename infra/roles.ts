@@ -162,6 +162,15 @@ export const COMPUTE_CALLS: Readonly<Record<string, readonly string[]>> = {
   'zoneOperations.wait': ['compute.zoneOperations.get'],
 }
 
+/** What the sweep asks Compute Engine: how the VMs are. */
+export const SWEEP_PERMISSIONS = [
+  ...new Set(
+    ['groups.listManagedInstances', 'instances.aggregatedListAsync'].flatMap(
+      (call) => COMPUTE_CALLS[call] ?? [],
+    ),
+  ),
+]
+
 /** All of them, once, in order. */
 export function computePermissions(): string[] {
   return [...new Set(Object.values(COMPUTE_CALLS).flat())].sort()

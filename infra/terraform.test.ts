@@ -18,6 +18,7 @@ import {
   PROJECT_ROLES,
   PUBLISHES,
   SETS_TIMERS,
+  SWEEP_PERMISSIONS,
 } from './roles.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -251,6 +252,14 @@ describe('everybody may do what he needs, and no more', () => {
     expect([...calls].sort()).toEqual(Object.keys(COMPUTE_CALLS))
     expect(local('modules/accounts/machines.tf', 'machine_permissions')).toEqual(
       computePermissions(),
+    )
+  })
+
+  it('the sweep sees VMs, and changes none', () => {
+    const role = one('google_project_iam_custom_role', 'machine_reader')
+    expect(role['permissions']).toEqual(SWEEP_PERMISSIONS)
+    expect(one('google_project_iam_member', 'machine_reader')['member']).toBe(
+      '${google_service_account.this["sweep"].member}',
     )
   })
 

@@ -66,6 +66,8 @@ ${awaySection(away)}
   ([decision 0017](decisions/0017-two-channels-before-an-eviction.md)). Whoever has answered within the last
   minute is believed for 10 s more. While most nodes fail at the same time, nothing is evicted: that is more
   likely the checker's fault, and there is nowhere to go.
+- **A log entry that is lost.** Once a minute the sweep compares the VMs with what they were, and wakes the cloud
+  function when they differ.
 - **Agent crash, Docker Engine death.** The VM starts it again. Containers and the rules of the kernel go on,
   nobody notices.
 - **Preemption, drain, rolling update.** A pod that leaves goes on serving until every node forwards past it:

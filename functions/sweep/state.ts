@@ -19,6 +19,8 @@ export interface ClusterState {
   dueAtMs?: number
   /** It is being deleted: looked after until nothing is left. */
   isLeaving?: boolean
+  /** What its VMs were at the last look (look.ts); absent: none. */
+  vms?: string
 }
 
 export interface SweepState extends KubeObject {

@@ -5,6 +5,7 @@ import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import { createMemoryData, createMemoryStore } from '#emulator/adapters/memory-store.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
+import type { Instance, InstanceStatus } from '#shared/ports/compute.ts'
 import { keyOfObject } from '#shared/reconcile/kinds.ts'
 import { StatusError } from '#shared/status.ts'
 import { aNode, aPod, aService } from '#test/support/objects.ts'
@@ -14,9 +15,17 @@ import { createCluster } from '../clusters/fleet.ts'
 import { beginTeardown } from '../clusters/teardown.ts'
 import type { VisitOptions } from './visit.ts'
 import { STATE_KEY, SWEEP } from './state.ts'
-import { createSweep } from './sweep.ts'
+import { createSweep, type SweepDeps } from './sweep.ts'
 
 const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+const VM: Omit<Instance, 'name' | 'id' | 'status'> = {
+  zone: 'us-east1-c',
+  creationTimestamp: '2026-01-01T00:00:00Z',
+  internalIp: '10.128.0.2',
+  machineType: 'e2-medium',
+  labels: {},
+}
 
 async function world(options: Partial<VisitOptions> = {}) {
   const clock = createManualClock(1_800_000_000_000)
@@ -28,7 +37,18 @@ async function world(options: Partial<VisitOptions> = {}) {
   const instance = () => {
     const store = createMemoryStore({ clock, data })
     const views = createLiveViews({ store, clock, log })
-    return { store, sweep: createSweep({ store, views, bus, timers, clock, log, options }) }
+    const deps = { store, views, bus, timers, clock, log, compute, options }
+    return { store, sweep: createSweep(deps) }
+  }
+  const vms = new Map<string, { status: InstanceStatus; isHealthy?: boolean }>()
+  let isComputeAway = false
+  const compute: SweepDeps['compute'] = {
+    async listInstances(labels) {
+      if (isComputeAway) throw new StatusError('ServiceUnavailable', 'Compute Engine is away')
+      return [...vms]
+        .filter(([name]) => name.startsWith(`${labels['wherry-cluster']}-`))
+        .map(([name, vm]) => ({ ...VM, name, id: name, ...vm }))
+    },
   }
   const heard: string[] = []
   for (const topic of Object.values(TOPICS)) {
@@ -46,6 +66,8 @@ async function world(options: Partial<VisitOptions> = {}) {
     data,
     bus,
     users,
+    vms,
+    loseCompute: (isAway: boolean) => void (isComputeAway = isAway),
     put: async (cluster: string, object: KubeObject, requeueAtMs?: number) => {
       const key = keyOfObject(object)
       const expect = (await users.get(cluster, key))?.metadata.resourceVersion ?? null
@@ -211,5 +233,70 @@ describe('the sweep', () => {
     await beginTeardown(deps, cluster)
     await minute(sweep)
     expect(await remembered()).not.toContain(cluster.metadata.name)
+  })
+})
+
+describe('its look at Compute Engine', () => {
+  test('wakes the cloud function of a cluster whose VMs are not as they were, once', async () => {
+    const { put, minute, sweep, vms, store } = await world()
+    await put('one', aPod('p'))
+    await put('two', aPod('p'))
+    vms.set('one-a', { status: 'RUNNING', isHealthy: true })
+    vms.set('two-a', { status: 'RUNNING', isHealthy: true })
+    await minute(sweep)
+    expect((await minute(sweep)).sort()).toEqual(['wherry-cloud one', 'wherry-cloud two'])
+    expect(await minute(sweep)).toEqual([])
+    vms.set('one-a', { status: 'TERMINATED' })
+    expect(await minute(sweep)).toEqual(['wherry-cloud one'])
+    vms.set('two-a', { status: 'RUNNING', isHealthy: false })
+    expect(await minute(sweep)).toEqual(['wherry-cloud two'])
+    vms.delete('one-a')
+    expect(await minute(sweep)).toEqual(['wherry-cloud one'])
+    const before = store.usage()
+    for (let index = 0; index < 5; index++) expect(await minute(sweep)).toEqual([])
+    expect(store.usage()).toEqual({ ...before, reads: before.reads + 5 })
+  })
+
+  test('knows after a start how the VMs were', async () => {
+    const { put, minute, sweep, vms, instance } = await world()
+    await put('one', aPod('p'))
+    vms.set('one-a', { status: 'RUNNING', isHealthy: true })
+    await minute(sweep)
+    await minute(sweep)
+    expect(await minute(instance().sweep)).toEqual([])
+    vms.set('one-a', { status: 'STOPPING', isHealthy: true })
+    expect(await minute(instance().sweep)).toEqual(['wherry-cloud one'])
+  })
+
+  test('keeps nobody waiting when it fails, and is made up for', async () => {
+    const { put, minute, sweep, vms, loseCompute, bus } = await world()
+    await put('one', aPod('p'))
+    await minute(sweep)
+    vms.set('one-a', { status: 'RUNNING' })
+    loseCompute(true)
+    await put('one', aPod('q'))
+    expect(await minute(sweep)).toEqual(['wherry-changes one'])
+    loseCompute(false)
+    const away = vi
+      .spyOn(bus, 'publish')
+      .mockRejectedValue(new StatusError('ServiceUnavailable', 'away'))
+    expect(await minute(sweep)).toEqual([])
+    away.mockRestore()
+    expect(await minute(sweep)).toEqual(['wherry-cloud one'])
+  })
+
+  test('goes on for a cluster in which nothing changes for weeks', async () => {
+    const { put, minute, sweep, vms, clock } = await world()
+    await put('one', aPod('p'))
+    await put('bare', aPod('p'))
+    vms.set('one-a', { status: 'RUNNING' })
+    await minute(sweep)
+    await minute(sweep)
+    await clock.advance(20 * DAY)
+    await put('two', aPod('p'))
+    await minute(sweep)
+    vms.set('one-a', { status: 'TERMINATED' })
+    vms.set('bare-a', { status: 'RUNNING' })
+    expect(await minute(sweep)).toEqual(['wherry-cloud one'])
   })
 })

@@ -1,17 +1,19 @@
 // The sweep function, once a minute: whatever a lost message should have said is said again. One query
-// sees all clusters that changed; one document remembers what was passed on and what is due. An idle
-// minute costs one read (two after a start from nothing) and writes nothing.
+// sees all clusters that changed; one document remembers what was passed on, what is due, and how the VMs were.
+// An idle minute costs one read (two after a start from nothing) and writes nothing.
 
 import { randomUUID } from 'node:crypto'
 import { CLUSTERS, FLEET } from '#shared/api/cluster.ts'
 import { splitKey } from '#shared/key.ts'
 import type { Bus } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
+import type { Compute } from '#shared/ports/compute.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { Store } from '#shared/ports/store.ts'
 import type { Timers } from '#shared/ports/timers.ts'
 import { isReason } from '#shared/status.ts'
 import type { LiveViews } from '../cluster/live-view.ts'
+import { look } from './look.ts'
 import { dueAt, isSweepState, newsFor, newState, STATE_KEY, SWEEP, versionOf } from './state.ts'
 import type { ClusterState, SweepState } from './state.ts'
 import { newsSince, visit } from './visit.ts'
@@ -22,6 +24,7 @@ export interface SweepDeps {
   views: LiveViews
   bus: Bus
   timers: Timers
+  compute: Pick<Compute, 'listInstances'>
   clock: Clock
   log: Log
   newId?: () => string
@@ -36,7 +39,7 @@ export interface Sweep {
 const OVERLAP_MS = 10_000
 const DEFAULTS: VisitOptions = { checkpointEvery: 100, retentionMs: 3_600_000 }
 const ATTEMPTS_MAX = 3
-/** A cluster that was quiet for so long, and waits for nothing, may be gone: it is forgotten. */
+/** A cluster that was quiet for so long, has no VMs and waits for nothing may be gone: it is forgotten. */
 const QUIET_MS = 7 * 86_400_000
 /** So many of the sweep's own revisions are removed at a time; nobody reads them. */
 const OWN_LOG_MAX = 100
@@ -82,10 +85,11 @@ async function sweepOnce(deps: SweepDeps, last: Memory, newId: () => string): Pr
   const news = newsFor(last.state, await store.changedSince(last.sinceMs - OVERLAP_MS))
   const changes = new Map(news.map((change) => [change.cluster, change]))
   const clusters = new Set([...changes.keys(), ...dueAt(last.state, now)])
-  if (clusters.size === 0) return { ...last, sinceMs: now }
+  const seen = await look(deps, last.state.clusters)
+  if (clusters.size === 0 && seen.size === 0) return { ...last, sinceMs: now }
 
   const options = { ...DEFAULTS, ...deps.options }
-  const next = { ...last.state.clusters }
+  const next = withVms(last.state.clusters, seen)
   let hasFailed = false
   for (const cluster of clusters) {
     try {
@@ -136,12 +140,25 @@ async function keep(deps: SweepDeps, memory: Memory, id: string): Promise<Memory
   }
 }
 
+function withVms(
+  clusters: Readonly<Record<string, ClusterState>>,
+  seen: ReadonlyMap<string, string>,
+): Record<string, ClusterState> {
+  const next = { ...clusters }
+  for (const [cluster, vms] of seen) {
+    const { vms: _, ...rest } = next[cluster] ?? { version: '', revisions: 0 }
+    next[cluster] = vms ? { ...rest, vms } : rest
+  }
+  return next
+}
+
 function withoutQuiet(
   clusters: Record<string, ClusterState>,
   oldest: string,
 ): Record<string, ClusterState> {
   const kept = Object.entries(clusters).filter(
-    ([, { version, dueAtMs }]) => version >= oldest || dueAtMs !== undefined,
+    ([, { version, dueAtMs, vms }]) =>
+      version >= oldest || dueAtMs !== undefined || vms !== undefined,
   )
   return Object.fromEntries(kept)
 }

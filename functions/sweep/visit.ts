@@ -53,6 +53,7 @@ export async function visit(
     version: change.version,
     revisions: await keepHouse(deps, options, cluster, revisions),
     ...(dueAtMs === undefined ? {} : { dueAtMs }),
+    ...(old?.vms === undefined ? {} : { vms: old.vms }),
   }
 }
 

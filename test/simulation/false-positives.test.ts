@@ -58,6 +58,9 @@ class Trial {
     this.#random = seededRandom(seed)
   }
 
+  /** No log entry arrives: the sink is gone, or a filter takes them away. */
+  isUnlogged = false
+
   static async open(seed: number): Promise<Trial> {
     const world = await CloudWorld.open()
     const clusters = `/v1/projects/${PROJECT}/locations/${ZONE}/clusters`
@@ -119,6 +122,7 @@ class Trial {
     if (isHealthy === undefined || isHealthy === this.#healthy.get(vm)) return
     this.#healthy.set(vm, isHealthy)
     this.world.compute.setHealth(vm, isHealthy)
+    if (this.isUnlogged) return
     const [group] = this.world.compute.groups()
     await this.world.logged({
       resource: { labels: { instance_group_manager_name: group?.name } },
@@ -173,5 +177,21 @@ test('a VM that hangs is found and its pods are replaced within seconds', async 
   await trial.run(6, only(HUNG))
   expect(trial.ready().length).toBe(6)
   expect(trial.ready().map(({ spec }) => spec.nodeName)).not.toContain(victim)
+  await trial.world.close()
+})
+
+test.each([
+  { what: 'hangs', end: (): void => undefined },
+  { what: 'has lost its power', end: (trial: Trial, vm: string) => trial.world.compute.killVm(vm) },
+])('a VM that $what is found within a minute although no log entry arrives', async ({ end }) => {
+  const trial = await Trial.open(1)
+  const [victim = ''] = trial.vms
+  trial.isUnlogged = true
+  const begun = trial.pods().map(({ metadata }) => metadata.uid)
+  end(trial, victim)
+  await trial.run(60 + 12, only(HUNG))
+  const moved = trial.ready().filter(({ metadata }) => !begun.includes(metadata.uid))
+  expect(moved.length).toBe(2)
+  expect(trial.ready().length).toBe(6)
   await trial.world.close()
 })

@@ -57,6 +57,9 @@ interface Instance {
   end(): Promise<void>
 }
 
+/** Nodes come and go here without Compute Engine: functions/cloud has simulations of its own. */
+const NO_VMS = { listInstances: async () => [] }
+
 export class Simulation {
   readonly clock = createManualClock(1_800_000_000_000)
   readonly data = createMemoryData()
@@ -276,7 +279,7 @@ export class Simulation {
       const ports = this.#ports(process)
       let commits = 0
       const newId = (): string => `${process.name}-${++commits}`
-      const sweep = createSweep({ ...ports, views: createLiveViews(ports), newId })
+      const sweep = createSweep({ ...ports, compute: NO_VMS, views: createLiveViews(ports), newId })
       this.#sweeper = { process, sweep }
     }
     await this.#sweeper.sweep.run()

@@ -61,6 +61,19 @@ resource "google_project_iam_member" "region_reader" {
   member  = google_service_account.this["api"].member
 }
 
+resource "google_project_iam_custom_role" "machine_reader" {
+  project     = var.project
+  role_id     = "wherryMachineReader"
+  title       = "Wherry: sees how VMs are"
+  permissions = ["compute.instanceGroupManagers.get", "compute.instances.list"]
+}
+
+resource "google_project_iam_member" "machine_reader" {
+  project = var.project
+  role    = google_project_iam_custom_role.machine_reader.id
+  member  = google_service_account.this["sweep"].member
+}
+
 # A VM makes its own subscription when it starts and listens to it.
 resource "google_project_iam_custom_role" "node" {
   project = var.project
