@@ -7,9 +7,11 @@
 // | pods have addresses and names in the network, files and users of their images | no: one loopback | yes |
 // | a VM cut off, an agent or a Docker Engine that dies, a pod that runs on meanwhile | no: one process tree | yes |
 
+import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { kubectl } from '../clients.ts'
 import { runFault } from '../faults.ts'
 import { eventually, type LocalWherry } from '../local-wherry.ts'
 
@@ -251,6 +253,37 @@ function dockerOnly(current: () => LocalWherry): void {
       page,
     )
   }, 60_000)
+
+  test('kubectl port-forward reaches what listens on the pod’s own localhost only', async () => {
+    const env = ['--env=HOST=127.0.0.1', '--env=PORT=8099']
+    const image = ['--image=dlops/tic-tac-toe', '--image-pull-policy=IfNotPresent']
+    await current().mustKubectl(['run local', ...image, ...env].join(' '))
+    // kubectl gives up at the first connection that is refused.
+    await eventually(
+      'it listens',
+      async () => (await current().mustKubectl('logs local')).includes('listens on 127.0.0.1:8099'),
+      120_000,
+    )
+    const forward = spawn(kubectl(), ['port-forward', 'pod/local', ':8099'], {
+      env: {
+        PATH: process.env['PATH'],
+        KUBECONFIG: current().ready.kubeconfig,
+        HOME: '/nonexistent',
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    try {
+      let said = ''
+      forward.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
+      const port = await eventually('a port', async () => /127\.0\.0\.1:(\d+)/.exec(said)?.[1])
+      expect(await servedBy(`http://127.0.0.1:${port}`)).toBe('local')
+      const ip = await current().mustKubectl('get pod local -o jsonpath={.status.podIP}')
+      await expect(servedBy(`http://${ip}:8099`)).rejects.toThrow()
+    } finally {
+      forward.kill()
+    }
+    await current().mustKubectl('delete pod local --timeout=60s')
+  }, 200_000)
 
   test('an agent that dies takes nothing with it; a container that dies comes back', async () => {
     const [first, second] = await untilTwoReady()
