@@ -12,7 +12,8 @@ import { run } from '#agent/network/kernel/programs.ts'
 import { anEndpoint, aService, aSlice, wanted } from '#test/agent/network/objects.ts'
 import { eventually, Peer, Vpc, whyNot } from '#test/agent/network/world.ts'
 import type { RulesResult } from './dataplane/rules-program.ts'
-import type { Measurement } from './measurement.ts'
+import { dataplaneSection } from './dataplane/section.ts'
+import type { Measurement, Section } from './measurement.ts'
 import { median } from './support/median.ts'
 
 const VIP = '34.118.224.50'
@@ -30,6 +31,12 @@ interface Options {
 interface Round {
   perSecond: number
   p99Ms: number
+}
+
+export const section: Section = {
+  page: 'networking',
+  name: 'dataplane',
+  text: dataplaneSection,
 }
 
 export async function measure(args: readonly string[]): Promise<Measurement[]> {

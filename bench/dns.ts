@@ -9,7 +9,8 @@ import { DNS_SERVICE_IP } from '#shared/api/service-addresses.ts'
 import { runFault } from '#test/faults.ts'
 import { eventually, startLocalWherry } from '#test/local-wherry.ts'
 import type { Told } from './dns/asker-program.ts'
-import type { Measure } from './measurement.ts'
+import { dnsSection } from './dns/section.ts'
+import type { Measure, Section } from './measurement.ts'
 import { localVms } from './support/local-vms.ts'
 import { median } from './support/median.ts'
 
@@ -18,6 +19,8 @@ const NAME = 'web.default.svc.cluster.local'
 const PROGRAM = join(import.meta.dirname, 'dns', 'asker-program.ts')
 /** Before the agent is killed, and after it answers again. */
 const AROUND_MS = 2000
+
+export const section: Section = { page: 'networking', name: 'dns', text: dnsSection }
 
 export const measure: Measure = async (args) => {
   const { values } = parseArgs({

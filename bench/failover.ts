@@ -12,7 +12,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { startLocalWherry, type LocalWherry } from '#test/local-wherry.ts'
 import { watchCluster } from './failover/cluster.ts'
-import { diskMeasurements, killUnderWrites, type DiskRuns, type Kill } from './failover/database.ts'
+import {
+  diskMeasurements,
+  diskSection,
+  killUnderWrites,
+  type DiskRuns,
+  type Kill,
+} from './failover/database.ts'
 import { document } from './failover/document.ts'
 import { startLoad } from './failover/load.ts'
 import { plot } from './failover/plot.ts'
@@ -34,6 +40,7 @@ import {
 } from './failover/scenarios.ts'
 import type { Measure } from './measurement.ts'
 import { wantedMachines } from './support/machines.ts'
+import { writeSection } from './support/page.ts'
 
 const PER_SECOND = 50
 const RUNS = 3
@@ -53,7 +60,9 @@ const DOCUMENT = join(import.meta.dirname, '..', 'docs', 'failover.md')
 export const measure: Measure = async (args) => {
   const options = readOptions(args)
   const { runs, away, disk } = options.from ? readRecords(options.from) : await runAll(options)
-  if (options.markdown) writeDocument(options.markdown, runs, away)
+  if (options.markdown && runs.length > 0) writeDocument(options.markdown, runs, away)
+  const [killed] = disk
+  if (options.markdown && killed) writeSection('volumes', 'disk', diskSection(killed))
   return [
     ...measurementsOf(runs),
     ...awayMeasurements(away),

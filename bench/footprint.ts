@@ -1,5 +1,5 @@
 // What an agent takes of its VM, without pods and with 30, and what an idle cluster costs a day.
-// `npm run bench -- footprint [--minutes N] [--pods N] [--markdown]`. Needs VMs with a Docker Engine.
+// `npm run bench -- footprint [--minutes N] [--pods N]`. Needs VMs with a Docker Engine.
 //
 // The VM belongs to a whole local system; the day passes in the simulation, where everything that Google
 // bills is counted. That the real system writes nothing either is looked at: its version stays.
@@ -10,9 +10,8 @@ import { eventually, startLocalWherry, type LocalWherry } from '#test/local-wher
 import { cpuSeconds, memoryOf } from './footprint/processes.ts'
 import { footprintSection } from './footprint/section.ts'
 import { idleDay } from './ledger.ts'
-import type { Measure, Measurement } from './measurement.ts'
+import type { Measure, Measurement, Section } from './measurement.ts'
 import { agentOf, engineProcesses, localVms, type LocalVm } from './support/local-vms.ts'
-import { writePerformance } from './support/performance-page.ts'
 
 const MINUTES = 5
 const PODS = 30
@@ -20,11 +19,15 @@ const PODS = 30
 const SETTLE_MS = 30_000
 const READY_MS = 300_000
 
+export const section: Section = {
+  page: 'performance',
+  name: 'footprint',
+  text: footprintSection,
+}
+
 export const measure: Measure = async (args) => {
-  const { minutes, pods, markdown } = readOptions(args)
-  const measurements = [...(await measureAgent(minutes, pods)), ...(await measureDay())]
-  if (markdown) writePerformance('footprint', footprintSection(measurements, minutes))
-  return measurements
+  const { minutes, pods } = readOptions(args)
+  return [...(await measureAgent(minutes, pods)), ...(await measureDay())]
 }
 
 async function measureAgent(minutes: number, pods: number): Promise<Measurement[]> {
@@ -127,17 +130,12 @@ async function measureDay(): Promise<Measurement[]> {
   }))
 }
 
-function readOptions(args: readonly string[]): {
-  minutes: number
-  pods: number
-  markdown: boolean
-} {
+function readOptions(args: readonly string[]): { minutes: number; pods: number } {
   const { values } = parseArgs({
     args: [...args],
     options: {
       minutes: { type: 'string', default: String(MINUTES) },
       pods: { type: 'string', default: String(PODS) },
-      markdown: { type: 'boolean', default: false },
     },
   })
   const minutes = Number(values.minutes)
@@ -146,5 +144,5 @@ function readOptions(args: readonly string[]): {
   if (!Number.isInteger(pods) || pods < 1 || pods > 100) {
     throw new Error('--pods takes a whole number from 1 to 100')
   }
-  return { minutes, pods, markdown: values.markdown }
+  return { minutes, pods }
 }

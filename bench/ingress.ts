@@ -5,7 +5,8 @@
 import { parseArgs } from 'node:util'
 import { ask, startHttpLoad, type HttpLoad, type HttpLoadTarget } from '#test/http-load.ts'
 import { eventually, startLocalWherry, type LocalWherry } from '#test/local-wherry.ts'
-import type { Measure, Measurement } from './measurement.ts'
+import { ingressSection } from './ingress/section.ts'
+import type { Measure, Measurement, Section } from './measurement.ts'
 import { wantedMachines } from './support/machines.ts'
 
 const REQUESTS = 100_000
@@ -15,6 +16,8 @@ const RULES_PER_SERVICE = 2
 const THROUGHPUT_MS = 5000
 const LIMIT_MS = 900_000
 const PARTS = ['lossless', 'rules', 'throughput']
+
+export const section: Section = { page: 'ingress', name: 'ingress', text: ingressSection }
 
 export const measure: Measure = async (args) => {
   const { values } = parseArgs({

@@ -12,3 +12,13 @@ export interface Measurement {
 
 /** A benchmark: bench/NAME.ts exports `measure`. `args` is what follows the name. */
 export type Measure = (args: readonly string[]) => Promise<Measurement[]>
+
+/** What a page below docs/ says of it: bench/NAME.ts exports `section`, and `--markdown` writes it. */
+export interface Section {
+  /** `networking`: docs/networking.md. */
+  page: string
+  /** As the page's comments name its place. */
+  name: string
+  /** Markdown. Error: something was not measured. */
+  text(measurements: readonly Measurement[]): string
+}

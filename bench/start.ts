@@ -1,12 +1,12 @@
 // From `kubectl apply` of a Deployment until all its pods serve, images present, on the whole local
 // system; beside it, in turns, the same containers by hand on the same VMs: `docker run`, or plain processes
-// where containers are processes. `npm run bench -- start [--runs N] [--replicas 1,10] [--markdown]`
+// where containers are processes. `npm run bench -- start [--runs N] [--replicas 1,10]`
 // WHERRY_MACHINES=process or docker says which VMs; else the best that the machine can have.
 
 import { parseArgs } from 'node:util'
 import { startLocalWherry, type LocalWherry } from '#test/local-wherry.ts'
 import { watchCluster } from './failover/cluster.ts'
-import type { Measure, Measurement } from './measurement.ts'
+import type { Measure, Measurement, Section } from './measurement.ts'
 import { dockerRun, plainSpawn, type ByHand } from './start/by-hand.ts'
 import { addressOnHost, removeDeployment, startDeployment, type Stage } from './start/deployment.ts'
 import type { Start } from './start/deployment.ts'
@@ -15,7 +15,6 @@ import { startSection } from './start/section.ts'
 import { localVms } from './support/local-vms.ts'
 import { wantedMachines } from './support/machines.ts'
 import { median } from './support/median.ts'
-import { writePerformance } from './support/performance-page.ts'
 
 const RUNS = 10
 const REPLICAS = [1, 10]
@@ -26,17 +25,17 @@ interface Round {
   byHand: number
 }
 
+export const section: Section = { page: 'performance', name: 'start', text: startSection }
+
 export const measure: Measure = async (args) => {
-  const { runs, replicas, markdown } = readOptions(args)
+  const { runs, replicas } = readOptions(args)
   const wherry = await startLocalWherry({
     env: await wantedMachines(),
     deadlineMs: 240_000,
   })
   try {
     const rounds = await compare(wherry, runs, replicas)
-    const measurements = replicas.flatMap((count) => measurementsOf(rounds, count, wherry))
-    if (markdown) writePerformance('start', startSection(measurements, runs))
-    return measurements
+    return replicas.flatMap((count) => measurementsOf(rounds, count, wherry))
   } finally {
     await wherry.dispose()
   }
@@ -128,14 +127,12 @@ function tell(run: number, { replicas, cluster, byHand }: Round, { name }: ByHan
 function readOptions(args: readonly string[]): {
   runs: number
   replicas: number[]
-  markdown: boolean
 } {
   const { values } = parseArgs({
     args: [...args],
     options: {
       runs: { type: 'string', default: String(RUNS) },
       replicas: { type: 'string', default: REPLICAS.join(',') },
-      markdown: { type: 'boolean', default: false },
     },
   })
   const runs = Number(values.runs)
@@ -144,5 +141,5 @@ function readOptions(args: readonly string[]): {
   if (!replicas.every((count) => Number.isInteger(count) && count > 0)) {
     throw new Error('--replicas takes whole numbers from 1 on, with commas between')
   }
-  return { runs, replicas, markdown: values.markdown }
+  return { runs, replicas }
 }

@@ -8,6 +8,7 @@ import type { Pod } from '#shared/api/pod.ts'
 import type { LocalWherry } from '#test/local-wherry.ts'
 import type { Measurement } from '../measurement.ts'
 import { median } from '../support/median.ts'
+import { machineAndDay, table, valuesOf } from '../support/page.ts'
 import { isServing, watchCluster, type Cluster } from './cluster.ts'
 
 /**
@@ -70,6 +71,29 @@ export async function killUnderWrites(hands: Hands, count: number): Promise<Disk
 }
 
 /** As others look for it. */
+/** What docs/volumes.md says of it: Markdown. */
+export function diskSection(runs: DiskRuns): string {
+  const measurements = diskMeasurements(runs)
+  const value = valuesOf(measurements)
+  const row = [
+    `${value('disk.moved.median').toFixed(1)} s`,
+    `${value('disk.moved.worst').toFixed(1)} s`,
+    String(value('disk.acknowledged')),
+    String(value('disk.lost')),
+    `${KUBERNETES_DISK_SECONDS} s`,
+  ]
+  const head = [
+    '`disk.moved.median`',
+    '`disk.moved.worst`',
+    'rows acknowledged',
+    'rows lost',
+    'Kubernetes’ defaults',
+  ]
+  return `${runs.kills.length} kills in a row, on ${machineAndDay()}:
+
+${table(head, [row])}`
+}
+
 export function diskMeasurements({ kills, acknowledged, lost }: DiskRuns): Measurement[] {
   const moved = kills.map((kill) => kill.moved)
   const note = `${kills.length} kills in a row under writes; Kubernetes' defaults: ${KUBERNETES_DISK_SECONDS} s`

@@ -2,12 +2,12 @@
 // Edit here, never there.
 
 import type { Measurement } from '../measurement.ts'
-import { machineAndDay, table } from '../support/performance-page.ts'
+import { machineAndDay, noteOf, table, valuesOf } from '../support/page.ts'
 
 /** Markdown. */
-export function footprintSection(measurements: readonly Measurement[], minutes: number): string {
-  const value = (name: string): number =>
-    measurements.find((each) => each.name === `footprint.${name}`)?.value ?? Number.NaN
+export function footprintSection(measurements: readonly Measurement[]): string {
+  const valueOf = valuesOf(measurements)
+  const value = (name: string): number => valueOf(`footprint.${name}`)
   const row = (title: string, of: string): string[] => [
     title,
     `${Math.round(value(`${of}.pss`) / 2 ** 20)} MiB`,
@@ -26,7 +26,7 @@ export function footprintSection(measurements: readonly Measurement[], minutes: 
   const day = (['writes', 'deletes', 'reads', 'messages', 'calls', 'agent-requests'] as const).map(
     (name) => [DAY[name], String(value(`day.${name}`))],
   )
-  return `On ${machineAndDay()}; processor time as a share of one core, over ${minutes} minutes:
+  return `On ${machineAndDay()}; processor time as a share of one core, over ${noteOf(measurements, 'footprint.idle.cpu')}:
 
 ${table(['', 'PSS', 'RSS', 'CPU'], rows)}
 

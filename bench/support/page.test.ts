@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { withSection } from './performance-page.ts'
+import { withSection } from './page.ts'
 
 const page = (text: string): string =>
   `# Page\n\n<!-- starts: written by the measurement -->\n\n${text}\n\n<!-- starts ends -->\n\nthe rest\n`

@@ -1,15 +1,17 @@
-// docs/performance.md has one section for each measurement that writes there. A measurement replaces its own,
+// Pages below docs/ have a section for each measurement that writes there. A measurement replaces its own,
 // between two comments; what stands around them is written by people.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
+import type { Measurement } from '../measurement.ts'
 
-const PAGE = join(import.meta.dirname, '..', '..', 'docs', 'performance.md')
+const DOCS = join(import.meta.dirname, '..', '..', 'docs')
 
-/** Error: the page has no place for it. */
-export function writePerformance(section: string, text: string): void {
-  writeFileSync(PAGE, withSection(readFileSync(PAGE, 'utf8'), section, text))
+/** `page` as it is called below docs/, without `.md`. Error: it has no place for the section. */
+export function writeSection(page: string, section: string, text: string): void {
+  const path = join(DOCS, `${page}.md`)
+  writeFileSync(path, withSection(readFileSync(path, 'utf8'), section, text))
 }
 
 /** The page with another text in this section. Error: it has no such section. */
@@ -34,4 +36,18 @@ export function machineAndDay(): string {
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const rule = head.map((_, index) => (index === 0 ? '---' : '---:'))
   return [head, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}
+
+/** Looks up one value of a measurement. Error: it is not there; nothing is written about what was not measured. */
+export function valuesOf(measurements: readonly Measurement[]): (name: string) => number {
+  return (name) => {
+    const found = measurements.find((each) => each.name === name)
+    if (!found) throw new Error(`${name} was not measured`)
+    return found.value
+  }
+}
+
+/** What a measurement notes about one of its values. */
+export function noteOf(measurements: readonly Measurement[], name: string): string {
+  return measurements.find((each) => each.name === name)?.note ?? ''
 }
