@@ -4,12 +4,14 @@
 import { join } from 'node:path'
 import { PassThroughClient } from 'google-auth-library'
 import type { ComputeConnection } from '#functions/adapters/compute-connection.ts'
+import { createComputeLook } from '#functions/adapters/compute-look.ts'
 import { createGoogleCompute } from '#functions/adapters/google-compute.ts'
 import { createGoogleHttpBalancers } from '#functions/adapters/google-http-balancers.ts'
 import { createSystemClock } from '#functions/adapters/system-clock.ts'
 import { createUpgrade } from '#functions/api/exec-upgrade.ts'
 import { createLiveViews } from '#functions/cluster/create-live-views.ts'
 import type { LiveViews } from '#functions/cluster/live-view.ts'
+import type { VmLook } from '#functions/sweep/look.ts'
 import {
   composeApi,
   composeCloud,
@@ -184,6 +186,11 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
     endpoint: { host: '127.0.0.1', port: cloud.port, protocol: 'http' },
     authClient: new PassThroughClient(),
   }
+  const vms = createComputeLook({
+    project: PROJECT,
+    url: `http://127.0.0.1:${cloud.port}`,
+    authClient: new PassThroughClient(),
+  })
   const compute = createGoogleCompute({ ...connection, region: REGION })
   ends.add(() => compute.close())
   const httpBalancers = createGoogleHttpBalancers(connection)
@@ -233,7 +240,7 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
         ...ports,
         project: PROJECT,
         pubsubHost: backend.pubsubHost,
-        ...functionsOf(ports, { endpoints, authority, outage }),
+        ...functionsOf(ports, { endpoints, authority, outage, vms }),
         deploys: outage.fn(
           composeDeploys(ports, {
             githubUrl: github.urlOf,
@@ -335,7 +342,8 @@ function functionsOf(
     endpoints,
     authority,
     outage,
-  }: { endpoints: ClusterEndpoints; authority: Authority; outage: Outage },
+    vms,
+  }: { endpoints: ClusterEndpoints; authority: Authority; outage: Outage; vms: VmLook },
 ): Pick<Parameters<typeof startDeliveries>[0], 'reconcile' | 'cloud' | 'signals' | 'sweep'> {
   return {
     reconcile: outage.fn(composeReconcile(ports), HOLD_MS),
@@ -352,7 +360,7 @@ function functionsOf(
       HOLD_MS,
     ),
     signals: outage.fn(composeSignals(ports), HOLD_MS),
-    sweep: outage.fn(composeSweep(ports)),
+    sweep: outage.fn(composeSweep(ports, vms)),
   }
 }
 

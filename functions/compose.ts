@@ -20,7 +20,8 @@ import type { DeploysDeps } from './deploys/deps.ts'
 import { createLastLines } from './deploys/last-lines.ts'
 import { createReconcile } from './reconcile/reconcile.ts'
 import { createSignals } from './signals/signals.ts'
-import { createSweep, type SweepDeps } from './sweep/sweep.ts'
+import type { VmLook } from './sweep/look.ts'
+import { createSweep } from './sweep/sweep.ts'
 
 export interface Ports {
   store: Store
@@ -33,7 +34,7 @@ export interface Ports {
   log: Log
 }
 
-/** Compute Engine is the cloud function's alone; the sweep looks at it. */
+/** Compute Engine is the cloud function's alone; the sweep only looks at VMs. */
 export type CloudPorts = 'compute' | 'disks' | 'httpBalancers'
 
 /** What every function needs. */
@@ -94,10 +95,8 @@ export function composeSignals(ports: Basics): OnMessage {
 }
 
 /** Called once a minute by Cloud Scheduler. */
-export function composeSweep(
-  ports: Omit<Ports, CloudPorts> & Pick<SweepDeps, 'compute'>,
-): () => Promise<void> {
-  const sweep = createSweep({ ...ports, views: createLiveViews(ports) })
+export function composeSweep(ports: Omit<Ports, CloudPorts>, vms: VmLook): () => Promise<void> {
+  const sweep = createSweep({ ...ports, vms, views: createLiveViews(ports) })
   return () => sweep.run()
 }
 

@@ -7,6 +7,7 @@ import { getRequestListener } from '@hono/node-server'
 import { GOOGLE_ISSUER, createGoogleKeys } from './adapters/google-keys.ts'
 import { createCloudLog } from './adapters/cloud-log.ts'
 import { createCloudTasksTimers } from './adapters/cloud-tasks-timers.ts'
+import { createComputeLook } from './adapters/compute-look.ts'
 import { createComputeProbe } from './adapters/compute-probe.ts'
 import { createFirestoreStore } from './adapters/firestore-store.ts'
 import { createGoogleCompute } from './adapters/google-compute.ts'
@@ -198,11 +199,8 @@ function openSignals(): PushFunction {
 
 function openSweep(): PushFunction {
   const env = readEnvironment(process.env, [...PUSHED, ...WITH_TIMERS])
-  const basics = openBasics('sweep', env)
-  const { WHERRY_PROJECT: project, WHERRY_REGION: region } = env
-  const compute = createGoogleCompute({ project, region, clock: basics.clock })
-  const ports = { ...basics, ...openTimers(env), compute }
-  const run = composeSweep(ports)
+  const ports = { ...openBasics('sweep', env), ...openTimers(env) }
+  const run = composeSweep(ports, createComputeLook({ project: env.WHERRY_PROJECT }))
   return createPushFunction({ log: ports.log, verify: verifier(env), handle: () => run() })
 }
 

@@ -4,13 +4,17 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThroughClient } from 'google-auth-library'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { createComputeLook } from '#functions/adapters/compute-look.ts'
+import { CLUSTER_LABEL } from '#functions/cloud/wishes.ts'
 import { computeContract } from '#test/contract/compute.ts'
 import { disksContract } from '#test/contract/disks.ts'
 import { eventually } from '#test/local-wherry.ts'
 import {
   openComputeEmulator,
   openGoogleCompute,
+  PROJECT,
   type GoogleComputeAt,
 } from '#test/support/compute-emulator.ts'
 import { createFolderMedia, devicesOf } from './disk-media.ts'
@@ -65,8 +69,28 @@ test('after a restart disks are where they were, and a damaged one keeps no othe
   expect(second.log.entries.map(({ message }) => message)).toContain('a disk does not come back')
 })
 
+test('what the sweep sees over REST is what the driver lists', async () => {
+  const { emulator, close } = await openComputeEmulator()
+  ends.push(close)
+  google.use(emulator)
+  await aVm(google, { [CLUSTER_LABEL]: 'c-1' })
+  const seen = await createComputeLook({
+    project: PROJECT,
+    url: google.url,
+    authClient: new PassThroughClient(),
+  })()
+  const listed = await google.compute.listInstances({ [CLUSTER_LABEL]: 'c-1' })
+  expect(listed).toHaveLength(1)
+  expect(seen).toEqual(
+    listed.map(({ id, status, isHealthy }) => ({ cluster: 'c-1', id, status, isHealthy })),
+  )
+})
+
 /** The name of a VM that runs. */
-async function aVm({ compute }: GoogleComputeAt): Promise<string> {
+async function aVm(
+  { compute }: GoogleComputeAt,
+  labels: Record<string, string> = {},
+): Promise<string> {
   await compute.applyInstanceGroup({
     name: 'gke-c-pool-12345678-grp',
     zone: ZONE,
@@ -75,7 +99,7 @@ async function aVm({ compute }: GoogleComputeAt): Promise<string> {
     machineType: 'e2-medium',
     diskSizeGb: 10,
     spot: false,
-    labels: {},
+    labels,
     metadata: {},
     healthCheck: { port: 10_250, path: '/healthz', intervalSeconds: 1 },
   })

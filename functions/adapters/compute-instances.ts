@@ -5,6 +5,7 @@ import type { Instance, InstanceStatus } from '#shared/ports/compute.ts'
 import { isReason, StatusError } from '#shared/status.ts'
 import { lastPart } from './compute-calls.ts'
 import type { GroupContext } from './compute-groups.ts'
+import { healthFrom } from './compute-health.ts'
 
 type Context = Omit<GroupContext, 'image'>
 type GoogleInstance = protos.google.cloud.compute.v1.IInstance
@@ -109,11 +110,6 @@ async function healthOf(
     }
   }
   return health
-}
-
-function healthFrom(state: string | null | undefined): boolean | undefined {
-  if (state === 'HEALTHY' || state === 'DRAINING') return true
-  return state === 'UNHEALTHY' || state === 'TIMEOUT' ? false : undefined
 }
 
 /** Google writes into a VM's metadata which group made it. */

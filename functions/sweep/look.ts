@@ -6,51 +6,53 @@
 import { FLEET } from '#shared/api/cluster.ts'
 import { fnv32 } from '#shared/hash.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
-import type { Instance } from '#shared/ports/compute.ts'
-import { CLUSTER_LABEL } from '../cloud/wishes.ts'
 import type { ClusterState } from './state.ts'
 import type { SweepDeps } from './sweep.ts'
 
-/** So many clusters are asked about at a time. */
-const SIDE_BY_SIDE = 8
+/** A VM at this moment. */
+export interface VmState {
+  cluster: string
+  /** Google's numeric id as text. */
+  id: string
+  /** As Compute Engine calls it: `RUNNING`. */
+  status: string
+  /** What the health check says; undefined: not known (yet). */
+  isHealthy: boolean | undefined
+}
+
+/** All VMs of all clusters. Rejects unless every zone has answered. */
+export type VmLook = () => Promise<VmState[]>
 
 /**
  * Wakes the cloud function for each cluster whose VMs are not as they were; answers what they are now.
- * A cluster about which nothing could be learnt, or whose cloud function could not be woken, is left to the next
- * minute.
+ * When nothing could be learnt, or a cloud function could not be woken, that is left to the next minute.
  */
 export async function look(
-  deps: SweepDeps,
+  { vms, bus, log }: Pick<SweepDeps, 'vms' | 'bus' | 'log'>,
   clusters: Readonly<Record<string, ClusterState>>,
 ): Promise<Map<string, string>> {
   const changed = new Map<string, string>()
-  const queue = Object.entries(clusters).filter(
+  const known = Object.entries(clusters).filter(
     ([cluster, { isLeaving }]) => cluster !== FLEET && !isLeaving,
   )
-  const work = async (): Promise<void> => {
-    for (let next = queue.shift(); next; next = queue.shift()) {
-      const [cluster, { vms = '' }] = next
-      try {
-        const seen = markOf(await deps.compute.listInstances({ [CLUSTER_LABEL]: cluster }))
-        if (seen === vms) continue
-        await deps.bus.publish(TOPICS.cloud, {
-          attributes: { cluster },
-          data: '{}',
-          orderingKey: cluster,
-        })
-        changed.set(cluster, seen)
-      } catch (error) {
-        deps.log.warn('the VMs of a cluster are looked at by the next sweep', { cluster, error })
-      }
+  if (known.length === 0) return changed
+  try {
+    const now = Map.groupBy(await vms(), ({ cluster }) => cluster)
+    for (const [cluster, { vms: before = '' }] of known) {
+      const mark = markOf(now.get(cluster) ?? [])
+      if (mark === before) continue
+      await bus.publish(TOPICS.cloud, { attributes: { cluster }, data: '{}', orderingKey: cluster })
+      changed.set(cluster, mark)
     }
+  } catch (error) {
+    log.warn('the VMs are looked at by the next sweep', { error })
   }
-  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, work))
   return changed
 }
 
 /** Empty without VMs, else the same text only while all of them are the same and as well as before. */
-function markOf(instances: readonly Instance[]): string {
-  if (instances.length === 0) return ''
-  const each = instances.map(({ id, status, isHealthy }) => `${id} ${status} ${isHealthy}`)
+function markOf(vms: readonly VmState[]): string {
+  if (vms.length === 0) return ''
+  const each = vms.map(({ id, status, isHealthy }) => `${id} ${status} ${isHealthy}`)
   return fnv32(each.toSorted().join('\n')).toString(16)
 }

@@ -5,7 +5,6 @@ import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import { createMemoryData, createMemoryStore } from '#emulator/adapters/memory-store.ts'
 import type { KubeObject } from '#shared/api/meta.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
-import type { Instance, InstanceStatus } from '#shared/ports/compute.ts'
 import { keyOfObject } from '#shared/reconcile/kinds.ts'
 import { StatusError } from '#shared/status.ts'
 import { aNode, aPod, aService } from '#test/support/objects.ts'
@@ -15,17 +14,11 @@ import { createCluster } from '../clusters/fleet.ts'
 import { beginTeardown } from '../clusters/teardown.ts'
 import type { VisitOptions } from './visit.ts'
 import { STATE_KEY, SWEEP } from './state.ts'
-import { createSweep, type SweepDeps } from './sweep.ts'
+import type { VmLook, VmState } from './look.ts'
+import { createSweep } from './sweep.ts'
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
-const VM: Omit<Instance, 'name' | 'id' | 'status'> = {
-  zone: 'us-east1-c',
-  creationTimestamp: '2026-01-01T00:00:00Z',
-  internalIp: '10.128.0.2',
-  machineType: 'e2-medium',
-  labels: {},
-}
 
 async function world(options: Partial<VisitOptions> = {}) {
   const clock = createManualClock(1_800_000_000_000)
@@ -37,18 +30,14 @@ async function world(options: Partial<VisitOptions> = {}) {
   const instance = () => {
     const store = createMemoryStore({ clock, data })
     const views = createLiveViews({ store, clock, log })
-    const deps = { store, views, bus, timers, clock, log, compute, options }
+    const deps = { store, views, bus, timers, clock, log, vms: look, options }
     return { store, sweep: createSweep(deps) }
   }
-  const vms = new Map<string, { status: InstanceStatus; isHealthy?: boolean }>()
+  const vms = new Map<string, Omit<VmState, 'cluster' | 'id'>>()
   let isComputeAway = false
-  const compute: SweepDeps['compute'] = {
-    async listInstances(labels) {
-      if (isComputeAway) throw new StatusError('ServiceUnavailable', 'Compute Engine is away')
-      return [...vms]
-        .filter(([name]) => name.startsWith(`${labels['wherry-cluster']}-`))
-        .map(([name, vm]) => ({ ...VM, name, id: name, ...vm }))
-    },
+  const look: VmLook = async () => {
+    if (isComputeAway) throw new StatusError('ServiceUnavailable', 'Compute Engine is away')
+    return [...vms].map(([id, vm]) => ({ cluster: id.split('-')[0] ?? '', id, ...vm }))
   }
   const heard: string[] = []
   for (const topic of Object.values(TOPICS)) {
@@ -246,7 +235,7 @@ describe('its look at Compute Engine', () => {
     await minute(sweep)
     expect((await minute(sweep)).sort()).toEqual(['wherry-cloud one', 'wherry-cloud two'])
     expect(await minute(sweep)).toEqual([])
-    vms.set('one-a', { status: 'TERMINATED' })
+    vms.set('one-a', { status: 'TERMINATED', isHealthy: undefined })
     expect(await minute(sweep)).toEqual(['wherry-cloud one'])
     vms.set('two-a', { status: 'RUNNING', isHealthy: false })
     expect(await minute(sweep)).toEqual(['wherry-cloud two'])
@@ -272,7 +261,7 @@ describe('its look at Compute Engine', () => {
     const { put, minute, sweep, vms, loseCompute, bus } = await world()
     await put('one', aPod('p'))
     await minute(sweep)
-    vms.set('one-a', { status: 'RUNNING' })
+    vms.set('one-a', { status: 'RUNNING', isHealthy: undefined })
     loseCompute(true)
     await put('one', aPod('q'))
     expect(await minute(sweep)).toEqual(['wherry-changes one'])
@@ -289,14 +278,14 @@ describe('its look at Compute Engine', () => {
     const { put, minute, sweep, vms, clock } = await world()
     await put('one', aPod('p'))
     await put('bare', aPod('p'))
-    vms.set('one-a', { status: 'RUNNING' })
+    vms.set('one-a', { status: 'RUNNING', isHealthy: undefined })
     await minute(sweep)
     await minute(sweep)
     await clock.advance(20 * DAY)
     await put('two', aPod('p'))
     await minute(sweep)
-    vms.set('one-a', { status: 'TERMINATED' })
-    vms.set('bare-a', { status: 'RUNNING' })
+    vms.set('one-a', { status: 'TERMINATED', isHealthy: undefined })
+    vms.set('bare-a', { status: 'RUNNING', isHealthy: undefined })
     expect(await minute(sweep)).toEqual(['wherry-cloud one'])
   })
 })

@@ -7,13 +7,12 @@ import { CLUSTERS, FLEET } from '#shared/api/cluster.ts'
 import { splitKey } from '#shared/key.ts'
 import type { Bus } from '#shared/ports/bus.ts'
 import type { Clock } from '#shared/ports/clock.ts'
-import type { Compute } from '#shared/ports/compute.ts'
 import type { Log } from '#shared/ports/log.ts'
 import type { Store } from '#shared/ports/store.ts'
 import type { Timers } from '#shared/ports/timers.ts'
 import { isReason } from '#shared/status.ts'
 import type { LiveViews } from '../cluster/live-view.ts'
-import { look } from './look.ts'
+import { look, type VmLook } from './look.ts'
 import { dueAt, isSweepState, newsFor, newState, STATE_KEY, SWEEP, versionOf } from './state.ts'
 import type { ClusterState, SweepState } from './state.ts'
 import { newsSince, visit } from './visit.ts'
@@ -24,7 +23,8 @@ export interface SweepDeps {
   views: LiveViews
   bus: Bus
   timers: Timers
-  compute: Pick<Compute, 'listInstances'>
+  /** What Compute Engine says. */
+  vms: VmLook
   clock: Clock
   log: Log
   newId?: () => string

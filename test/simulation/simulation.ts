@@ -58,7 +58,7 @@ interface Instance {
 }
 
 /** Nodes come and go here without Compute Engine: functions/cloud has simulations of its own. */
-const NO_VMS = { listInstances: async () => [] }
+const NO_VMS = async (): Promise<never[]> => []
 
 export class Simulation {
   readonly clock = createManualClock(1_800_000_000_000)
@@ -279,7 +279,7 @@ export class Simulation {
       const ports = this.#ports(process)
       let commits = 0
       const newId = (): string => `${process.name}-${++commits}`
-      const sweep = createSweep({ ...ports, compute: NO_VMS, views: createLiveViews(ports), newId })
+      const sweep = createSweep({ ...ports, vms: NO_VMS, views: createLiveViews(ports), newId })
       this.#sweeper = { process, sweep }
     }
     await this.#sweeper.sweep.run()

@@ -87,7 +87,12 @@ export class CloudWorld {
 
   private constructor(identity: IdentitySigner) {
     this.identity = identity
-    this.#sweep = composeSweep(this.#ports('sweep'))
+    this.#sweep = composeSweep(this.#ports('sweep'), async () => {
+      const all = await this.compute.listInstances({})
+      return all.map(({ labels, id, status, isHealthy }) => {
+        return { cluster: labels[CLUSTER_LABEL] ?? '', id, status, isHealthy }
+      })
+    })
     this.#api = createCloudApi({
       ...this.#ports('api'),
       project: PROJECT,
