@@ -35,6 +35,7 @@ import {
   play,
   SCENARIOS,
   untilCalm,
+  untilForgotten,
   type Hands,
   type ScenarioName,
 } from './failover/scenarios.ts'
@@ -159,6 +160,7 @@ async function runOnce(
   turn: number,
 ): Promise<Run> {
   await untilCalm(hands)
+  await untilForgotten(hands)
   const load = startLoad(`${ready.app}/api/whoami`, PER_SECOND)
   try {
     await sleep(BEFORE_MS)

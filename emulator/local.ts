@@ -9,9 +9,9 @@ import { createGoogleCompute } from '#functions/adapters/google-compute.ts'
 import { createGoogleHttpBalancers } from '#functions/adapters/google-http-balancers.ts'
 import { createSystemClock } from '#functions/adapters/system-clock.ts'
 import { createUpgrade } from '#functions/api/exec-upgrade.ts'
+import { CLUSTER_LABEL } from '#functions/cloud/wishes.ts'
 import { createLiveViews } from '#functions/cluster/create-live-views.ts'
 import type { LiveViews } from '#functions/cluster/live-view.ts'
-import type { VmLook } from '#functions/sweep/look.ts'
 import {
   composeApi,
   composeCloud,
@@ -28,6 +28,7 @@ import { listClusters } from '#functions/clusters/fleet.ts'
 import type { GkeDeps } from '#functions/gke/service.ts'
 import type { Pod } from '#shared/api/pod.ts'
 import type { Log } from '#shared/ports/log.ts'
+import type { VmLook } from '#shared/ports/vm-look.ts'
 import { createFileLog } from './adapters/file-log.ts'
 import { createProcessTimers } from './adapters/process-timers.ts'
 import { openBackend, type Backend } from './backend.ts'
@@ -188,6 +189,7 @@ async function start({ home, root, env, terminal }: LocalOptions, ends: Ends): P
   }
   const vms = createComputeLook({
     project: PROJECT,
+    label: CLUSTER_LABEL,
     url: `http://127.0.0.1:${cloud.port}`,
     authClient: new PassThroughClient(),
   })

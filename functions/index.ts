@@ -20,6 +20,7 @@ import { decodePush } from './adapters/pubsub-push.ts'
 import { createSystemClock } from './adapters/system-clock.ts'
 import type { UpgradeListener } from './api/exec-upgrade.ts'
 import { createCloudApi } from './cloud-api.ts'
+import { CLUSTER_LABEL } from './cloud/wishes.ts'
 import { clusterPath } from './cluster-path.ts'
 import {
   composeCloud,
@@ -200,7 +201,10 @@ function openSignals(): PushFunction {
 function openSweep(): PushFunction {
   const env = readEnvironment(process.env, [...PUSHED, ...WITH_TIMERS])
   const ports = { ...openBasics('sweep', env), ...openTimers(env) }
-  const run = composeSweep(ports, createComputeLook({ project: env.WHERRY_PROJECT }))
+  const run = composeSweep(
+    ports,
+    createComputeLook({ project: env.WHERRY_PROJECT, label: CLUSTER_LABEL }),
+  )
   return createPushFunction({ log: ports.log, verify: verifier(env), handle: () => run() })
 }
 

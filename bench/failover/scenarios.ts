@@ -3,7 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FaultName } from '#emulator/fault-kinds.ts'
 import type { Pod } from '#shared/api/pod.ts'
-import type { Node } from '#shared/api/node.ts'
+import { ANSWERED_ANNOTATION, type Node } from '#shared/api/node.ts'
+import { RECENT_MS } from '#shared/reconcile/suspicion.ts'
+import { parseTime } from '#shared/time.ts'
 import { isNodeReady, isServing, restartsOf, type Cluster } from './cluster.ts'
 import { PATIENCE_MS } from './load.ts'
 
@@ -232,6 +234,17 @@ export async function untilCalm({ cluster }: Hands): Promise<void> {
       webPods(cluster).every((pod) => pod.metadata.uid !== uid),
     )
   }
+}
+
+/**
+ * Whoever has answered a question lately is believed longer: each run begins when the one before it is no longer
+ * remembered.
+ */
+export async function untilForgotten({ cluster }: Hands): Promise<void> {
+  const answeredAtMs = cluster
+    .nodes()
+    .map(({ metadata }) => parseTime(metadata.annotations?.[ANSWERED_ANNOTATION]) ?? 0)
+  await sleep(Math.max(0, Math.max(...answeredAtMs) + RECENT_MS - Date.now()))
 }
 
 /** As many nodes and pods as there should be, all well. */

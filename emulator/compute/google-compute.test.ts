@@ -76,6 +76,7 @@ test('what the sweep sees over REST is what the driver lists', async () => {
   await aVm(google, { [CLUSTER_LABEL]: 'c-1' })
   const seen = await createComputeLook({
     project: PROJECT,
+    label: CLUSTER_LABEL,
     url: google.url,
     authClient: new PassThroughClient(),
   })()

@@ -4,7 +4,7 @@ import { PassThroughClient } from 'google-auth-library'
 import { Hono } from 'hono'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { serve, type RunningServer } from '#emulator/serve.ts'
-import type { VmLook } from '../sweep/look.ts'
+import type { VmLook } from '#shared/ports/vm-look.ts'
 import { createComputeLook } from './compute-look.ts'
 
 const GROUPS = '/zones/us-east1-c/instanceGroupManagers'
@@ -17,7 +17,13 @@ beforeAll(async () => {
   const app = { fetch: (request: Request) => google.fetch(request) }
   server = await serve(app, { host: '127.0.0.1', port: 0 })
   const authClient = new PassThroughClient()
-  look = createComputeLook({ project: 'p', url: server.url, authClient, timeoutMs: 5000 })
+  look = createComputeLook({
+    project: 'p',
+    label: 'wherry-cluster',
+    url: server.url,
+    authClient,
+    timeoutMs: 5000,
+  })
 })
 afterAll(() => server.close(0))
 beforeEach(() => {

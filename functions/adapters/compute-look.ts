@@ -4,13 +4,14 @@
 // https://cloud.google.com/compute/docs/reference/rest/v1/instanceGroupManagers/listManagedInstances
 
 import { GoogleAuth, type AuthClient } from 'google-auth-library'
+import type { VmLook, VmState } from '#shared/ports/vm-look.ts'
 import { StatusError } from '#shared/status.ts'
-import { CLUSTER_LABEL } from '../cloud/wishes.ts'
-import type { VmLook, VmState } from '../sweep/look.ts'
 import { healthFrom } from './compute-health.ts'
 
 export interface ComputeLookOptions {
   project: string
+  /** The label that names a VM's cluster. */
+  label: string
   /** Absent: Google's. */
   url?: string
   /** Absent: the machine's own credentials. */
@@ -42,35 +43,44 @@ const PAGES_MAX = 200
 const SIDE_BY_SIDE = 8
 
 export function createComputeLook(options: ComputeLookOptions): VmLook {
-  const { project, url = 'https://compute.googleapis.com', timeoutMs = 10_000 } = options
+  const { project, label, url = 'https://compute.googleapis.com', timeoutMs = 10_000 } = options
   const auth = new GoogleAuth({ scopes: 'https://www.googleapis.com/auth/compute.readonly' })
   const root = `${url}/compute/v1/projects/${project}`
+
+  async function read<Page>(
+    method: 'GET' | 'POST',
+    path: string,
+    params: Record<string, string>,
+  ): Promise<Page> {
+    const client = options.authClient ?? (await auth.getClient())
+    const { data } = await client.request<Page>({
+      url: `${root}/${path}`,
+      method,
+      params: { maxResults: '500', ...params },
+      timeout: timeoutMs,
+    })
+    return data
+  }
 
   async function pagesOf<Page extends { nextPageToken?: string }>(
     method: 'GET' | 'POST',
     path: string,
     parameters: Record<string, string>,
   ): Promise<Page[]> {
-    const client = options.authClient ?? (await auth.getClient())
     const pages: Page[] = []
     for (let token: string | undefined = ''; token !== undefined;) {
       if (pages.length === PAGES_MAX) throw new StatusError('ServiceUnavailable', `${path}: no end`)
-      const params = { maxResults: '500', ...parameters, ...(token ? { pageToken: token } : {}) }
-      const { data }: { data: Page } = await client.request<Page>({
-        url: `${root}/${path}`,
-        method,
-        params,
-        timeout: timeoutMs,
-      })
-      pages.push(data)
-      token = data.nextPageToken || undefined
+      const more: Record<string, string> = token ? { pageToken: token } : {}
+      const page: Page = await read<Page>(method, path, { ...parameters, ...more })
+      pages.push(page)
+      token = page.nextPageToken || undefined
     }
     return pages
   }
 
   async function listVms(): Promise<VmJson[]> {
     const pages = await pagesOf<AggregatedPage>('GET', 'aggregated/instances', {
-      filter: `labels.${CLUSTER_LABEL}:*`,
+      filter: `labels.${label}:*`,
       fields: 'items/*/warning,items/*/instances(id,status,labels,metadata/items),nextPageToken',
     })
     return pages.flatMap(({ items = {} }) =>
@@ -105,14 +115,12 @@ export function createComputeLook(options: ComputeLookOptions): VmLook {
   return async () => {
     const vms = await listVms()
     const health = await healthIn([...new Set(vms.flatMap((vm) => groupOf(vm) ?? []))])
-    return vms.map(
-      ({ id = '', status = '', labels }): VmState => ({
-        cluster: labels?.[CLUSTER_LABEL] ?? '',
-        id,
-        status,
-        isHealthy: health.get(id),
-      }),
-    )
+    return vms.map(({ id = '', status = '', labels }): VmState => ({
+      cluster: labels?.[label] ?? '',
+      id,
+      status,
+      isHealthy: health.get(id),
+    }))
   }
 }
 

@@ -6,22 +6,9 @@
 import { FLEET } from '#shared/api/cluster.ts'
 import { fnv32 } from '#shared/hash.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
+import type { VmState } from '#shared/ports/vm-look.ts'
 import type { ClusterState } from './state.ts'
 import type { SweepDeps } from './sweep.ts'
-
-/** A VM at this moment. */
-export interface VmState {
-  cluster: string
-  /** Google's numeric id as text. */
-  id: string
-  /** As Compute Engine calls it: `RUNNING`. */
-  status: string
-  /** What the health check says; undefined: not known (yet). */
-  isHealthy: boolean | undefined
-}
-
-/** All VMs of all clusters. Rejects unless every zone has answered. */
-export type VmLook = () => Promise<VmState[]>
 
 /**
  * Wakes the cloud function for each cluster whose VMs are not as they were; answers what they are now.

@@ -26,7 +26,7 @@ export const ANSWER_AGAIN_MS = 10_000
  */
 export const AFTER_MANY_MS = 30_000
 /** So long an answer is worth something, also when the check passed and fails again. */
-const RECENT_MS = 60_000
+export const RECENT_MS = 60_000
 /**
  * Whoever fails its health check for so long is lost in spite of its answers: nobody reaches it from
  * outside. As the five minutes for which Kubernetes' pods bear an unreachable node.
