@@ -41,7 +41,7 @@ export const measure: Measure = async (args) => {
 }
 
 /** An app that ends at once when it is told to. */
-const APP = `require('http').createServer((q, s) => s.end('ok')).listen(process.env.PORT, process.env.HOST)`
+const APP = `require('http').createServer((q, s) => s.end('ok')).listen(process.env.PORT ?? 8080, process.env.HOST ?? '0.0.0.0')`
 
 async function deploy(wherry: LocalWherry): Promise<HttpLoadTarget> {
   const input = `apiVersion: apps/v1
@@ -63,11 +63,12 @@ spec:
 ${serviceOf('bench')}---
 ${ingressOf('bench', [{ host: 'bench.example', service: 'bench' }])}`
   await wherry.mustKubectl('apply -f -', { input })
+  await wherry.mustKubectl('rollout status deployment/bench --timeout=300s', { timeoutMs: 310_000 })
   const path = '{.status.loadBalancer.ingress[0].ip}'
   const read = () => wherry.mustKubectl(`get ingress bench -o jsonpath=${path}`)
   const address = await eventually('an address', async () => (await read()) || undefined, 120_000)
   const at = await eventually('a way to the entry', async () => targetAt(wherry, address), 120_000)
-  await eventually('an answer', async () => 'body' in (await ask(at)), 120_000)
+  await eventually('an answer', async () => !('failure' in (await ask(at))), 120_000)
   return at
 }
 
@@ -134,8 +135,8 @@ async function rules(wherry: LocalWherry, entry: HttpLoadTarget): Promise<Measur
     'all rules',
     async () => {
       for (const hostHeader of waiting) {
-        if ('body' in (await ask({ ...entry, hostHeader }))) waiting.delete(hostHeader)
-        else return false
+        if ('failure' in (await ask({ ...entry, hostHeader }))) return false
+        waiting.delete(hostHeader)
       }
       return true
     },
@@ -171,6 +172,7 @@ async function perSecond(load: HttpLoad): Promise<number> {
   const answered = load.answered()
   const seconds = (Date.now() - since) / 1000
   await load.stop()
+  if (answered === 0) throw new Error(`nobody was answered: ${load.failures[0]}`)
   return answered / seconds
 }
 

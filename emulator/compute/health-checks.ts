@@ -1,4 +1,4 @@
-// healthChecks, global and regional: insert, get, list, patch, delete.
+// healthChecks, global and regional: insert, get, list, update, patch, delete.
 // https://cloud.google.com/compute/docs/reference/rest/v1/regionHealthChecks
 
 import type { Hono } from 'hono'
@@ -39,16 +39,25 @@ export function addHealthCheckRoutes(app: Hono, ctx: Context, changed: () => voi
         return ctx.operations.start({ ...start, requestId })
       }),
     )
-    app.patch(
-      `${patternOf(type)}/:name`,
-      changing(ctx, (c, body, requestId) => {
-        const { path, resource } = resourceOfRequest(ctx, type, c)
-        type.items[path] = { ...resource, ...readCheck({ ...resource, ...body }) }
-        changed()
-        const start = { scope: scopeOf(path), type: 'patch', target: path, targetId: resource.id }
-        return ctx.operations.start({ ...start, requestId })
-      }),
-    )
+    for (const [verb, operation] of [
+      ['PUT', 'update'],
+      ['PATCH', 'patch'],
+    ] as const) {
+      app.on(
+        verb,
+        `${patternOf(type)}/:name`,
+        changing(ctx, (c, body, requestId) => {
+          const { path, resource } = resourceOfRequest(ctx, type, c)
+          const wanted = readCheck(verb === 'PUT' ? body : { ...resource, ...body })
+          // Of the kind that it was before nothing stays.
+          const { httpHealthCheck: _, tcpHealthCheck: __, ...rest } = resource
+          type.items[path] = { ...rest, ...wanted }
+          changed()
+          const start = { scope: scopeOf(path), type: operation, target: path }
+          return ctx.operations.start({ ...start, targetId: resource.id, requestId })
+        }),
+      )
+    }
     app.delete(
       `${patternOf(type)}/:name`,
       changing(ctx, (c, _body, requestId) => {

@@ -94,6 +94,18 @@ function balancerCases(opened: () => Promise<HttpBalancersUnderTest>): void {
     expect(await balancers.list('k8s1-9')).toEqual([])
   })
 
+  test('a health check becomes another one, and another kind of one', async () => {
+    const { balancers, zone, endpoints } = await opened()
+    const probed = (healthCheck: HttpBackendSpec['healthCheck']): HttpBalancerSpec =>
+      aSpec(zone, { backends: [aBackend(WEB, zone, { healthCheck })] })
+    const { address } = await balancers.apply(probed({ intervalSeconds: 1 }))
+    await balancers.setEndpoints({ backend: WEB, zone }, endpoints)
+    for (const path of ['/healthz', '/', undefined]) {
+      const healthCheck = { intervalSeconds: 1, ...(path === undefined ? {} : { path }) }
+      expect((await balancers.apply(probed(healthCheck))).address).toBe(address)
+    }
+  })
+
   test('a backend that is not wanted any more goes with its endpoints', async () => {
     const { balancers, zone, endpoints } = await opened()
     const both = aSpec(zone, { backends: [aBackend(API, zone), aBackend(WEB, zone)] })
