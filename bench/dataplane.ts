@@ -20,7 +20,9 @@ const VIP = '34.118.224.50'
 const HTTP_PORT = 8082
 const SIZES = [10, 1000, 10_000]
 const HERE = import.meta.dirname
-const FORGET = ['sysctl', '-qw', 'net.netfilter.nf_conntrack_tcp_timeout_time_wait=1']
+/** The kernel's memory of connections that have ended; which ports a client has, and how soon it has them again. */
+const FORGET_SOON = ['net.netfilter.nf_conntrack_tcp_timeout_time_wait=1']
+const PORTS = ['net.ipv4.ip_local_port_range=1024 65535', 'net.ipv4.tcp_tw_reuse=1']
 
 interface Options {
   rounds: number
@@ -61,10 +63,10 @@ async function measureKernel(options: Options): Promise<Measurement[]> {
     const one = vpc.addVm('one', '10.128.0.11', '10.4.1.0/24')
     const two = vpc.addVm('two', '10.128.0.12', '10.4.2.0/24')
     const [client, server] = await Promise.all([one.addPod('client'), two.addPod('server')])
-    // Thousands of new connections a second, each kept in mind for two minutes, fill the kernel's table of them: then
-    // it is the table that is measured.
-    for (const vm of [one, two])
-      await run('nsenter', [`--net=/proc/${vm.holder}/ns/net`, '--', ...FORGET])
+    // Thousands of new connections a second would fill the kernels' tables of those that have ended, and then those
+    // would be measured.
+    for (const { holder } of [one, two]) await setIn(holder, FORGET_SOON)
+    await setIn(client.peer.program.pid, PORTS)
     const slice = aSlice('web', [anEndpoint(server.ip, 'two')], [{ name: '', port: HTTP_PORT }])
     const all = wanted([aService('web', VIP)], [slice])
     await Promise.all([one.apply(all), two.apply(all)])
@@ -76,6 +78,11 @@ async function measureKernel(options: Options): Promise<Measurement[]> {
   } finally {
     vpc.close()
   }
+}
+
+/** In the network of this process. */
+async function setIn(pid: number, settings: readonly string[]): Promise<void> {
+  await run('nsenter', [`--net=/proc/${pid}/ns/net`, '--', 'sysctl', '-qw', ...settings])
 }
 
 async function measureProxy(options: Options): Promise<Measurement[]> {
