@@ -53,7 +53,8 @@ ${KUBERNETES.sources.join('; ')}.
   earlier ones were answered; no answer within ${PATIENCE_MS / 1000} s counts as lost.
 
 Two nodes, two replicas of examples/tic-tac-toe with a readiness probe, one on each node, behind a load
-balancer; health checks every second, unhealthy after two failures.
+balancer; health checks every second, unhealthy after two failures. A run begins a minute after a VM has last
+answered a question: before that it would be believed for 10 s more, and its fault noticed so much later.
 ${awaySection(away)}
 ## How it works
 
