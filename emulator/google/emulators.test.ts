@@ -7,6 +7,7 @@ import { afterAll, expect, test } from 'vitest'
 import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import { startGoogleEmulators } from './emulators.ts'
 import { findEmulatorJar, findJava } from './find-emulators.ts'
+import { freeze } from '#test/support/freeze.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'wherry-emulators-test-'))
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
@@ -70,7 +71,7 @@ test.skipIf(!isInstalled)('stop ends the JVM, even a frozen one', async () => {
   })
   const pid = emulators.pubsub?.pid ?? 0
   expect(isAlive(pid)).toBe(true)
-  process.kill(pid, 'SIGSTOP')
+  await freeze(pid)
   await emulators.stop()
   expect(isAlive(pid)).toBe(false)
 })

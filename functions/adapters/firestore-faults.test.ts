@@ -11,6 +11,7 @@ import { startGoogleEmulators } from '#emulator/google/emulators.ts'
 import type { CountedStore, Revision, Version } from '#shared/ports/store.ts'
 import { eventually } from '#test/contract/bus.ts'
 import { CLUSTER, commitOf, keyOfMap, put } from '#test/contract/store-fixture.ts'
+import { freeze } from '#test/support/freeze.ts'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createFirestoreStore } from './firestore-store.ts'
 import type { FirestoreStoreOptions } from './firestore-store.ts'
@@ -218,7 +219,7 @@ describe.skipIf(!host && !process.env['CI'])('a frozen emulator (needs one of it
       const pokes: (Version | undefined)[] = []
       const end = await store.follow(CLUSTER, (version) => pokes.push(version))
 
-      process.kill(pid, 'SIGSTOP')
+      await freeze(pid)
       const started = Date.now()
       const attempts = await Promise.allSettled([
         store.commit(CLUSTER, commitOf(put('b', null))),

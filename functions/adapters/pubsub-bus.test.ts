@@ -8,6 +8,7 @@ import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import { startGoogleEmulators } from '#emulator/google/emulators.ts'
 import { TOPICS } from '#shared/ports/bus.ts'
 import { busContract, eventually } from '#test/contract/bus.ts'
+import { freeze } from '#test/support/freeze.ts'
 import { createPubsubBus } from './pubsub-bus.ts'
 import { createSystemClock } from './system-clock.ts'
 
@@ -56,7 +57,7 @@ describe.skipIf(!host)('on the official emulator', () => {
     await wake('before')
     await eventually('the first message', () => seen.has('before'))
 
-    process.kill(pid, 'SIGSTOP')
+    await freeze(pid)
     const frozenAt = Date.now()
     await expect(wake('frozen')).rejects.toMatchObject({ reason: 'ServiceUnavailable', code: 503 })
     await expect(bus.ping()).rejects.toMatchObject({ reason: 'ServiceUnavailable' })

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createMemoryLog } from '#emulator/adapters/memory-log.ts'
 import { startGoogleEmulators, type GoogleEmulators } from '#emulator/google/emulators.ts'
 import { createWorld, eventually, podOf, type World } from './world.ts'
+import { freeze } from '../support/freeze.ts'
 
 const IDLE = `setInterval(() => undefined, 1000)`
 const FROZEN_MS = 10_000
@@ -47,7 +48,7 @@ describe('an agent whose Pub/Sub fails', () => {
     }
     await run('before')
     await eventually('before', () => isRunning('before'))
-    process.kill(pid, 'SIGSTOP')
+    await freeze(pid)
     const during = run('during')
     await new Promise((resolve) => {
       setTimeout(resolve, FROZEN_MS)

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { askApi, type ApiAnswer } from '../ask-api.ts'
 import { eventually, startLocalWherry, type LocalWherry } from '../local-wherry.ts'
 import { listProcesses, processTree } from '../processes.ts'
+import { freeze } from '../support/freeze.ts'
 
 const FROZEN_MS = 10_000
 /** Fewer would show nothing. */
@@ -174,7 +175,7 @@ describe.each(['firestore', 'pubsub'] as const)(
       if (!pid) throw new Error(`the ${name} emulator was not started here`)
       await untilTwoReady()
       await wherry.mustKubectl(`set env deployment/web FROZEN=${name}`)
-      process.kill(pid, 'SIGSTOP')
+      await freeze(pid)
       const thaw = setTimeout(() => process.kill(pid, 'SIGCONT'), FROZEN_MS)
       try {
         const frozenUntil = Date.now() + FROZEN_MS
