@@ -3,10 +3,9 @@
 // `npm run bench -- failover [--runs N] [--only SCENARIO,…] [--kills N] [--markdown [FILE]]`; the scenario
 // `disk` kills the VM under a database that is written to, again and again; `away` (only by name) causes
 // every fault while the control plane is away for `--minutes N`. `--record FILE` keeps each run, and `--from FILE`
-// makes the page of what was kept.
+// makes the page of what was kept. `disk` has a section of docs/volumes.md.
 
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { availableParallelism, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -41,7 +40,7 @@ import {
 } from './failover/scenarios.ts'
 import type { Measure } from './measurement.ts'
 import { wantedMachines } from './support/machines.ts'
-import { writeSection } from './support/page.ts'
+import { machine, today, writeSection } from './support/page.ts'
 
 const PER_SECOND = 50
 const RUNS = 3
@@ -263,12 +262,7 @@ function tell(turn: number, run: Run): void {
 
 function writeDocument(path: string, runs: readonly Run[], away: readonly AwayRun[]): void {
   mkdirSync(dirname(path), { recursive: true })
-  const memory = Math.round(totalmem() / 2 ** 30)
-  const about = {
-    machine: `${availableParallelism()} cores and ${memory} GB (${process.platform} ${process.arch})`,
-    day: new Date().toISOString().slice(0, 10),
-    perSecond: PER_SECOND,
-  }
+  const about = { machine: machine(), day: today(), perSecond: PER_SECOND }
   writeFileSync(path, document(runs, away, about))
   writeFileSync(join(dirname(path), 'failover.svg'), plot(runs))
 }

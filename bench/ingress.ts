@@ -3,10 +3,12 @@
 // `npm run bench -- ingress [--requests N] [--only lossless,rules,throughput]`
 
 import { parseArgs } from 'node:util'
+import type { Pod } from '#shared/api/pod.ts'
 import { ask, startHttpLoad, type HttpLoad, type HttpLoadTarget } from '#test/http-load.ts'
 import { eventually, startLocalWherry, type LocalWherry } from '#test/local-wherry.ts'
 import { ingressSection } from './ingress/section.ts'
 import type { Measure, Measurement, Section } from './measurement.ts'
+import { addressOnHost } from './start/deployment.ts'
 import { wantedMachines } from './support/machines.ts'
 
 const REQUESTS = 100_000
@@ -177,14 +179,10 @@ async function perSecond(load: HttpLoad): Promise<number> {
 }
 
 async function podTarget(wherry: LocalWherry): Promise<HttpLoadTarget> {
-  const ip = await wherry.mustKubectl('get pods -l app=bench -o jsonpath={.items[0].status.podIP}')
-  const at = { path: '/', hostHeader: 'bench.example' }
-  // Only without a network of their own are pods somewhere else than at their address.
-  if (wherry.ready.machines === 'docker') return { ...at, host: ip, port: 8080 }
-  const url = new URL(`/vpc/route?address=${ip}:8080/tcp`, wherry.ready.gcloud)
-  const { to } = (await (await fetch(url)).json()) as { to: string }
-  const [host = '', port = ''] = to.split(':')
-  return { ...at, host, port: Number(port) }
+  const text = await wherry.mustKubectl('get pods -l app=bench -o json')
+  const { items }: { items: [Pod] } = JSON.parse(text)
+  const [host = '', port = ''] = (await addressOnHost(wherry, items[0])).split(':')
+  return { host, port: Number(port), path: '/', hostHeader: 'bench.example' }
 }
 
 function serviceOf(name: string): string {

@@ -70,7 +70,6 @@ export async function killUnderWrites(hands: Hands, count: number): Promise<Disk
   }
 }
 
-/** As others look for it. */
 /** What docs/volumes.md says of it: Markdown. */
 export function diskSection(runs: DiskRuns): string {
   const measurements = diskMeasurements(runs)
@@ -94,6 +93,7 @@ export function diskSection(runs: DiskRuns): string {
 ${table(head, [row])}`
 }
 
+/** As others look for it. */
 export function diskMeasurements({ kills, acknowledged, lost }: DiskRuns): Measurement[] {
   const moved = kills.map((kill) => kill.moved)
   const note = `${kills.length} kills in a row under writes; Kubernetes' defaults: ${KUBERNETES_DISK_SECONDS} s`

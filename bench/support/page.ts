@@ -25,11 +25,20 @@ export function withSection(page: string, section: string, text: string): string
   return `${page.slice(0, from + begin.length)}\n\n${text.trim()}\n\n${page.slice(to)}`
 }
 
-/** What was measured on, and when: `2 cores and 24 GB (linux x64), 2026-11-29`. */
-export function machineAndDay(): string {
+/** What was measured on: `2 cores and 24 GB (linux x64)`. */
+export function machine(): string {
   const memory = Math.round(totalmem() / 2 ** 30)
-  const day = new Date().toISOString().slice(0, 10)
-  return `${availableParallelism()} cores and ${memory} GB (${process.platform} ${process.arch}), ${day}`
+  return `${availableParallelism()} cores and ${memory} GB (${process.platform} ${process.arch})`
+}
+
+/** `2026-11-29` */
+export function today(): string {
+  return new Date().toISOString().slice(0, 10)
+}
+
+/** `2 cores and 24 GB (linux x64), 2026-11-29` */
+export function machineAndDay(): string {
+  return `${machine()}, ${today()}`
 }
 
 /** A Markdown table; all columns but the first to the right. */

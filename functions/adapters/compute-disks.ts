@@ -4,6 +4,7 @@
 import type { protos } from '@google-cloud/compute'
 import type { Disk, DiskAttachment, Disks, DiskSpec } from '#shared/ports/disks.ts'
 import { isReason, StatusError } from '#shared/status.ts'
+import { needAnswer } from './compute-answers.ts'
 import { lastPart } from './compute-calls.ts'
 import { unlessGone, unlessThere, type GroupContext } from './compute-groups.ts'
 
@@ -177,10 +178,7 @@ async function list(context: Context, labels: Record<string, string>): Promise<D
       { ...options, autoPaginate: false },
     )
     for await (const [scope, { disks: some, warning }] of pages) {
-      // A zone that did not answer is not an empty zone.
-      if (warning?.code && warning.code !== 'NO_RESULTS_ON_PAGE') {
-        throw new StatusError('ServiceUnavailable', `${scope}: ${warning.code}: ${warning.message}`)
-      }
+      needAnswer(scope, warning)
       all.push(...(some ?? []))
     }
     return all

@@ -2,10 +2,10 @@
 
 import type { protos } from '@google-cloud/compute'
 import type { Instance, InstanceStatus } from '#shared/ports/compute.ts'
-import { isReason, StatusError } from '#shared/status.ts'
+import { isReason } from '#shared/status.ts'
+import { groupOf, healthFrom, needAnswer } from './compute-answers.ts'
 import { lastPart } from './compute-calls.ts'
 import type { GroupContext } from './compute-groups.ts'
-import { healthFrom } from './compute-health.ts'
 
 type Context = Omit<GroupContext, 'image'>
 type GoogleInstance = protos.google.cloud.compute.v1.IInstance
@@ -26,10 +26,7 @@ export async function listInstances(
       { ...options, autoPaginate: false },
     )
     for await (const [scope, { instances: some, warning }] of pages) {
-      // A zone that did not answer is not an empty zone.
-      if (warning?.code && warning.code !== 'NO_RESULTS_ON_PAGE') {
-        throw new StatusError('ServiceUnavailable', `${scope}: ${warning.code}: ${warning.message}`)
-      }
+      needAnswer(scope, warning)
       all.push(...(some ?? []))
     }
     return all
@@ -110,12 +107,6 @@ async function healthOf(
     }
   }
   return health
-}
-
-/** Google writes into a VM's metadata which group made it. */
-function groupOf(instance: GoogleInstance): string | undefined {
-  const item = instance.metadata?.items?.find(({ key }) => key === 'created-by')
-  return item?.value ?? undefined
 }
 
 const STATUSES: Record<string, InstanceStatus> = {

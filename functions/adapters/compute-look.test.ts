@@ -81,6 +81,30 @@ test('a zone that did not answer is not an empty zone', async () => {
   await expect(look()).rejects.toThrow('zones/a: UNREACHABLE')
 })
 
+test('a group that was deleted meanwhile knows nothing, and one that does not answer keeps nobody', async () => {
+  google.get('/aggregated/instances', (c) =>
+    c.json({ items: { 'zones/a': { instances: [aVm('1', 'a', 'gone')] } } }),
+  )
+  google.post(`${GROUPS}/gone/listManagedInstances`, (c) => c.json({}, 404))
+  expect(await look()).toEqual([{ cluster: 'a', id: '1', status: 'RUNNING', isHealthy: undefined }])
+  google = new Hono()
+  let asked = 0
+  google.get('*', async () => {
+    asked++
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    return new Response('{}')
+  })
+  const hasty = createComputeLook({
+    project: 'p',
+    label: 'wherry-cluster',
+    url: server.url,
+    authClient: new PassThroughClient(),
+    timeoutMs: 50,
+  })
+  await expect(hasty()).rejects.toThrow()
+  expect(asked).toBe(1)
+})
+
 test('a list without end, or one that is refused, is no list', async () => {
   google.get('/aggregated/instances', (c) => c.json({ nextPageToken: 'again' }))
   await expect(look()).rejects.toThrow('no end')

@@ -6,7 +6,7 @@
 import { GoogleAuth, type AuthClient } from 'google-auth-library'
 import type { VmLook, VmState } from '#shared/ports/vm-look.ts'
 import { StatusError } from '#shared/status.ts'
-import { healthFrom } from './compute-health.ts'
+import { groupOf, healthFrom, needAnswer } from './compute-answers.ts'
 
 export interface ComputeLookOptions {
   project: string
@@ -16,7 +16,7 @@ export interface ComputeLookOptions {
   url?: string
   /** Absent: the machine's own credentials. */
   authClient?: AuthClient
-  /** For each call. */
+  /** For all of it: nothing is tried again, the next minute is soon enough. */
   timeoutMs?: number
 }
 
@@ -37,8 +37,17 @@ interface MembersPage {
   nextPageToken?: string
 }
 
+interface Call {
+  method: 'GET' | 'POST'
+  path: string
+  params: Record<string, string>
+  signal: AbortSignal
+}
+
 /** So many pages of up to 500 VMs, and no more: an answer that never ends is none. */
 const PAGES_MAX = 200
+/** What a link to a group ends with. */
+const GROUP = /zones\/[^/]+\/instanceGroupManagers\/[^/]+$/
 /** So many groups are asked about at a time. */
 const SIDE_BY_SIDE = 8
 
@@ -47,61 +56,73 @@ export function createComputeLook(options: ComputeLookOptions): VmLook {
   const auth = new GoogleAuth({ scopes: 'https://www.googleapis.com/auth/compute.readonly' })
   const root = `${url}/compute/v1/projects/${project}`
 
-  async function read<Page>(
-    method: 'GET' | 'POST',
-    path: string,
-    params: Record<string, string>,
-  ): Promise<Page> {
+  async function read<Page>({ method, path, params, signal }: Call): Promise<Page> {
     const client = options.authClient ?? (await auth.getClient())
     const { data } = await client.request<Page>({
       url: `${root}/${path}`,
       method,
       params: { maxResults: '500', ...params },
-      timeout: timeoutMs,
+      signal,
+      retry: false,
     })
     return data
   }
 
-  async function pagesOf<Page extends { nextPageToken?: string }>(
-    method: 'GET' | 'POST',
-    path: string,
-    parameters: Record<string, string>,
-  ): Promise<Page[]> {
+  async function pagesOf<Page extends { nextPageToken?: string }>(call: Call): Promise<Page[]> {
     const pages: Page[] = []
     for (let token: string | undefined = ''; token !== undefined;) {
-      if (pages.length === PAGES_MAX) throw new StatusError('ServiceUnavailable', `${path}: no end`)
+      if (pages.length === PAGES_MAX)
+        throw new StatusError('ServiceUnavailable', `${call.path}: no end`)
       const more: Record<string, string> = token ? { pageToken: token } : {}
-      const page: Page = await read<Page>(method, path, { ...parameters, ...more })
+      const page: Page = await read<Page>({ ...call, params: { ...call.params, ...more } })
       pages.push(page)
       token = page.nextPageToken || undefined
     }
     return pages
   }
 
-  async function listVms(): Promise<VmJson[]> {
-    const pages = await pagesOf<AggregatedPage>('GET', 'aggregated/instances', {
-      filter: `labels.${label}:*`,
-      fields: 'items/*/warning,items/*/instances(id,status,labels,metadata/items),nextPageToken',
+  async function listVms(signal: AbortSignal): Promise<VmJson[]> {
+    const fields =
+      'items/*/warning,items/*/instances(id,status,labels,metadata/items),nextPageToken'
+    const pages = await pagesOf<AggregatedPage>({
+      method: 'GET',
+      path: 'aggregated/instances',
+      params: { filter: `labels.${label}:*`, fields },
+      signal,
     })
     return pages.flatMap(({ items = {} }) =>
       Object.entries(items).flatMap(([scope, { instances = [], warning }]) => {
-        // A zone that did not answer is not an empty zone.
-        if (warning?.code && warning.code !== 'NO_RESULTS_ON_PAGE')
-          throw new StatusError('ServiceUnavailable', `${scope}: ${warning.code}`)
+        needAnswer(scope, warning)
         return instances
       }),
     )
   }
 
+  /** None of a group that was deleted meanwhile. */
+  async function membersOf(group: string, signal: AbortSignal): Promise<MembersPage[]> {
+    try {
+      return await pagesOf<MembersPage>({
+        method: 'POST',
+        path: `${group}/listManagedInstances`,
+        params: { fields: 'managedInstances(id,instanceHealth),nextPageToken' },
+        signal,
+      })
+    } catch (error) {
+      if (error instanceof Error && 'status' in error && error.status === 404) return []
+      throw error
+    }
+  }
+
   /** By instance id. */
-  async function healthIn(groups: readonly string[]): Promise<Map<string, boolean>> {
+  async function healthIn(
+    groups: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Map<string, boolean>> {
     const health = new Map<string, boolean>()
     const queue = [...groups]
     const work = async (): Promise<void> => {
       for (let group = queue.shift(); group; group = queue.shift()) {
-        const pages = await pagesOf<MembersPage>('POST', `${group}/listManagedInstances`, {
-          fields: 'managedInstances(id,instanceHealth),nextPageToken',
-        })
+        const pages = await membersOf(group, signal)
         for (const { id, instanceHealth } of pages.flatMap((page) => page.managedInstances ?? [])) {
           const isHealthy = healthFrom(instanceHealth?.[0]?.detailedHealthState)
           if (id && isHealthy !== undefined) health.set(id, isHealthy)
@@ -113,8 +134,10 @@ export function createComputeLook(options: ComputeLookOptions): VmLook {
   }
 
   return async () => {
-    const vms = await listVms()
-    const health = await healthIn([...new Set(vms.flatMap((vm) => groupOf(vm) ?? []))])
+    const signal = AbortSignal.timeout(timeoutMs)
+    const vms = await listVms(signal)
+    const groups = vms.flatMap((vm) => GROUP.exec(groupOf(vm) ?? '')?.[0] ?? [])
+    const health = await healthIn([...new Set(groups)], signal)
     return vms.map(({ id = '', status = '', labels }): VmState => ({
       cluster: labels?.[label] ?? '',
       id,
@@ -122,10 +145,4 @@ export function createComputeLook(options: ComputeLookOptions): VmLook {
       isHealthy: health.get(id),
     }))
   }
-}
-
-/** Google writes into a VM's metadata which group made it: `projects/…/zones/Z/instanceGroupManagers/G`. */
-function groupOf({ metadata }: VmJson): string | undefined {
-  const link = metadata?.items?.find(({ key }) => key === 'created-by')?.value ?? ''
-  return /zones\/[^/]+\/instanceGroupManagers\/[^/]+$/.exec(link)?.[0]
 }

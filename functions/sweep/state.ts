@@ -19,7 +19,7 @@ export interface ClusterState {
   dueAtMs?: number
   /** It is being deleted: looked after until nothing is left. */
   isLeaving?: boolean
-  /** What its VMs were at the last look (look.ts); absent: none. */
+  /** What its VMs were at the last look (look.ts); empty or absent: there was none. */
   vms?: string
 }
 

@@ -86,11 +86,8 @@ async function sweepOnce(deps: SweepDeps, last: Memory, newId: () => string): Pr
   const news = newsFor(last.state, await store.changedSince(last.sinceMs - OVERLAP_MS))
   const changes = new Map(news.map((change) => [change.cluster, change]))
   const clusters = new Set([...changes.keys(), ...dueAt(last.state, now)])
-  const seen = await look(deps, last.state.clusters)
-  if (clusters.size === 0 && seen.size === 0) return { ...last, sinceMs: now }
-
   const options = { ...DEFAULTS, ...deps.options }
-  const next = withVms(last.state.clusters, seen)
+  const next = { ...last.state.clusters }
   let hasFailed = false
   for (const cluster of clusters) {
     try {
@@ -105,11 +102,14 @@ async function sweepOnce(deps: SweepDeps, last: Memory, newId: () => string): Pr
   if (changes.has(FLEET)) {
     for (const gone of await endedClusters(deps, last.state)) delete next[gone]
   }
+  // Last: nothing that must be said again waits for Compute Engine.
+  const seen = await look(deps, last.state.clusters)
+  if (clusters.size === 0 && seen.size === 0) return { ...last, sinceMs: now }
   const state: SweepState = {
     ...last.state,
     // What failed is found again by its time.
     watermarkMs: hasFailed ? last.state.watermarkMs : now,
-    clusters: withoutQuiet(next, versionOf(now - QUIET_MS)),
+    clusters: withoutQuiet(withVms(next, seen), versionOf(now - QUIET_MS)),
   }
   return keep(deps, { state, isStored: last.isStored, sinceMs: state.watermarkMs }, newId())
 }
@@ -145,12 +145,11 @@ function withVms(
   clusters: Readonly<Record<string, ClusterState>>,
   seen: ReadonlyMap<string, string>,
 ): Record<string, ClusterState> {
-  const next = { ...clusters }
-  for (const [cluster, vms] of seen) {
-    const { vms: _, ...rest } = next[cluster] ?? { version: '', revisions: 0 }
-    next[cluster] = vms ? { ...rest, vms } : rest
-  }
-  return next
+  const entries = Object.entries(clusters).map(([cluster, state]): [string, ClusterState] => {
+    const vms = seen.get(cluster)
+    return [cluster, vms === undefined ? state : { ...state, vms }]
+  })
+  return Object.fromEntries(entries)
 }
 
 function withoutQuiet(
@@ -158,8 +157,7 @@ function withoutQuiet(
   oldest: string,
 ): Record<string, ClusterState> {
   const kept = Object.entries(clusters).filter(
-    ([, { version, dueAtMs, vms }]) =>
-      version >= oldest || dueAtMs !== undefined || vms !== undefined,
+    ([, { version, dueAtMs, vms }]) => version >= oldest || dueAtMs !== undefined || vms,
   )
   return Object.fromEntries(kept)
 }
